@@ -1,0 +1,37 @@
+//! Mailsonde: sight for people who run mail for a domain.
+//!
+//! The modules in the order in which a message meets them:
+//!
+//! * **receive**: [`smtp`] takes mail from the network and hands it to [`mail::Inbox`];
+//! * **understand**: [`mail`], [`reports`], [`probe`] and [`classify`] turn bytes into facts, without I/O;
+//! * **keep**: [`store`] is the only place with SQL;
+//! * **answer**: [`summary`] holds the rows of every answer, [`render`] prints them;
+//! * **operate**: [`config`], [`daemon`] and [`cli`] wire it all together.
+//!
+//! ARCHITECTURE.md has the map and the rules; `tests/it/tidy.rs` checks who may import whom.
+
+pub mod limits;
+
+pub mod clock;
+
+pub mod mail;
+
+pub mod reports;
+
+pub mod probe;
+
+pub mod classify;
+
+pub mod summary;
+
+pub mod smtp;
+
+pub mod render;
+
+pub mod store;
+
+pub mod config;
+
+pub mod daemon;
+
+pub mod cli;

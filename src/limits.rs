@@ -1,0 +1,142 @@
+//! Every cap of the program in one place, each with its unit and its reason.
+//!
+//! The values are defaults: what a user may change stands in the configuration too. A new input
+//! gets its cap here before it is wired in.
+
+use std::time::Duration;
+
+// ---- Mail in memory ----
+
+/// Largest message that the receiver takes, bytes. Reports of 25 MB occur; base64 adds a third.
+pub const MESSAGE_BYTES: u64 = 50 * 1024 * 1024;
+/// Body held in memory by a session, bytes; a larger one goes to a spool file.
+pub const BODY_MEMORY_BYTES: usize = 1024 * 1024;
+/// Depth of nested multiparts and attached messages that are looked into.
+pub const MIME_DEPTH: usize = 16;
+/// Parts of one message that are looked into.
+pub const MIME_PARTS: usize = 2_000;
+/// Header text kept of one field (subject, message id, host names), bytes.
+pub const HEADER_TEXT_BYTES: usize = 2_048;
+
+// ---- Unpacking ----
+
+/// Unpacked bytes of all attachments of one mail or file.
+pub const UNPACKED_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// Unpacked bytes per packed byte, once [`UNPACKED_RATIO_FROM_BYTES`] are out. A valid report of a
+/// million records is about 36:1, the densest valid one known 93:1, bombs 1,000:1.
+pub const UNPACKED_RATIO: u64 = 250;
+/// Unpacked bytes below which the ratio does not matter.
+pub const UNPACKED_RATIO_FROM_BYTES: u64 = 16 * 1024 * 1024;
+/// Layers of archives within archives.
+pub const ARCHIVE_LAYERS: usize = 3;
+/// Entries of one archive.
+pub const ARCHIVE_ENTRIES: usize = 10_000;
+/// An archive inside a compressed stream has to be held in memory to be read, bytes.
+pub const NESTED_ARCHIVE_BYTES: usize = 64 * 1024 * 1024;
+
+// ---- Reports ----
+
+/// Depth of XML elements.
+pub const XML_DEPTH: usize = 32;
+/// Text of one XML element and one tag, bytes.
+pub const XML_TEXT_BYTES: usize = 64 * 1024;
+/// Records of one aggregate report.
+pub const REPORT_RECORDS: u64 = 5_000_000;
+/// DKIM results kept of one record (RFC 9990 §3.1.1.11 allows 100).
+pub const RECORD_AUTH_RESULTS: usize = 100;
+/// Override reasons kept of one record.
+pub const RECORD_REASONS: usize = 20;
+/// Error texts kept of one report.
+pub const REPORT_ERRORS: usize = 20;
+/// Deviations kept of one report; the rest is counted.
+pub const REPORT_DEVIATIONS: usize = 50;
+/// Records above which a report is stored in slices instead of from memory.
+pub const RECORDS_IN_MEMORY: u64 = 2_000;
+/// Author domains of one policy domain and day in the roll-up; the rest is "other subdomains".
+pub const ROLLUP_AUTHOR_DOMAINS: usize = 200;
+/// Longest period whose rows belong to one day, seconds: 26 hours.
+pub const REPORT_DAY_SECONDS: i64 = 26 * 3_600;
+/// How far in the future a report may end before it is flagged, seconds.
+pub const REPORT_FUTURE_SECONDS: i64 = 86_400;
+/// Days over which one report is spread; a longer one is kept on its first day.
+pub const REPORT_SPREAD_DAYS: i32 = 400;
+/// Domains for which unclaimed reports are counted apart.
+pub const UNCLAIMED_DOMAINS: usize = 10_000;
+
+// ---- Receiver ----
+
+/// Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and extensions.
+pub const COMMAND_LINE_BYTES: usize = 4_096;
+/// Recipients of one transaction; RFC 5321 §4.5.3.1.8 asks for 100.
+pub const RECIPIENTS: usize = 100;
+/// Octets of a local part, RFC 5321 §4.5.3.1.1.
+pub const LOCAL_PART_BYTES: usize = 64;
+/// Octets of a domain, RFC 5321 §4.5.3.1.2.
+pub const DOMAIN_BYTES: usize = 255;
+/// Octets of a path with its brackets, RFC 5321 §4.5.3.1.3.
+pub const PATH_BYTES: usize = 256;
+/// Sessions open at once.
+pub const SESSIONS: usize = 10_000;
+/// Sessions open at once for one client (IPv4 address or IPv6 /64).
+pub const SESSIONS_PER_CLIENT: usize = 50;
+/// New sessions of one client in a minute.
+pub const SESSIONS_PER_CLIENT_MINUTE: usize = 300;
+/// Messages of one session.
+pub const MESSAGES_PER_SESSION: usize = 1_000;
+/// Messages of one client in a minute.
+pub const MESSAGES_PER_CLIENT_MINUTE: usize = 1_000;
+/// Faulty commands of one session.
+pub const SESSION_ERRORS: usize = 20;
+/// Commands of one session that do nothing (NOOP, RSET, VRFY, HELP, EHLO), between two messages.
+pub const SESSION_JUNK_COMMANDS: usize = 100;
+/// Wait for the next command, RFC 5321 §4.5.3.2.7.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+/// The same while more than three quarters of all sessions are taken.
+pub const COMMAND_TIMEOUT_UNDER_STRESS: Duration = Duration::from_secs(30);
+/// Wait for the next block of data, RFC 5321 §4.5.3.2.8.
+pub const DATA_BLOCK_TIMEOUT: Duration = Duration::from_secs(180);
+/// Whole time of one message's data.
+pub const DATA_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// Whole time of one session.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(7_200);
+/// TLS handshake.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// One write to a client.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What is in flight at a graceful stop.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Forged or foreign tokens kept of one client in an hour.
+pub const FORGED_TOKENS_PER_CLIENT_HOUR: usize = 20;
+
+// ---- Intake queue and store ----
+
+/// Messages that wait for their commit.
+pub const QUEUE_MESSAGES: usize = 1_024;
+/// Bytes that wait for their commit.
+pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// Wait for a place in the queue before 451 4.3.2.
+pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages of one group commit.
+pub const COMMIT_MESSAGES: usize = 512;
+/// Longest time that one transaction holds the write lock.
+pub const TRANSACTION: Duration = Duration::from_millis(50);
+/// Wait for another process that holds the write lock.
+pub const STORE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Free space that the store wants beside one largest message, bytes.
+pub const STORE_FREE_BYTES: u64 = 32 * 1024 * 1024;
+
+// ---- Probes ----
+
+/// Wait of the sender for one reply.
+pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Octets of one reply line, and lines of one reply, that the sender reads.
+pub const REPLY_LINE_BYTES: usize = 4_096;
+/// Lines of one reply that the sender reads.
+pub const REPLY_LINES: usize = 100;
+/// Default wait before a probe counts as lost.
+pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+// ---- Output ----
+
+/// Rows of one answer without `--limit`.
+pub const ANSWER_ROWS: usize = 10_000;

@@ -1,0 +1,1 @@
+//! A message's header fields and leaf parts, read within limits.

@@ -1,0 +1,10 @@
+//! The answers as plain rows: what `report` prints, what JSON and the pages show. Pure.
+//!
+//! Field names are the names in JSON (docs/json-output.md): a contract.
+
+pub mod percent;
+pub mod query;
+pub mod rows;
+
+pub use query::{Period, Query};
+pub use rows::*;

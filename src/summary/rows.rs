@@ -1,0 +1,229 @@
+//! One struct a view. Times are UTC; `None` is "not known" and null in JSON.
+
+use crate::clock::Timestamp;
+
+/// An answer: rows, totals of all rows (also of those cut by the limit), and remarks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<R, T> {
+    /// The rows.
+    pub rows: Vec<R>,
+    /// The totals.
+    pub totals: T,
+    /// First and last instant with data in the period, where the view knows them.
+    pub first: Option<Timestamp>,
+    /// See `first`.
+    pub last: Option<Timestamp>,
+    /// Rows cut away by the limit.
+    pub cut: u64,
+    /// Remarks for the reader: spread reports, unclaimed domains, unread reports.
+    pub notes: Vec<String>,
+}
+
+/// Sums of messages, as reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MessageSums {
+    /// Reports counted.
+    pub reports: u64,
+    /// Messages as reported.
+    pub messages: u64,
+    /// Messages that pass DMARC.
+    pub dmarc_pass: u64,
+    /// Messages that do not.
+    pub dmarc_fail: u64,
+    /// Messages with SPF aligned and passing.
+    pub spf_aligned: u64,
+    /// Messages with DKIM aligned and passing.
+    pub dkim_aligned: u64,
+    /// Messages with disposition none or pass.
+    pub disposition_none: u64,
+    /// Messages quarantined.
+    pub disposition_quarantine: u64,
+    /// Messages rejected.
+    pub disposition_reject: u64,
+}
+
+/// A row of `report summary`: one policy domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SummaryRow {
+    /// The policy domain.
+    pub domain: String,
+    /// The sums.
+    pub sums: MessageSums,
+    /// Different sources.
+    pub sources: u64,
+    /// Begin of the first period.
+    pub first: Option<Timestamp>,
+    /// End of the last period.
+    pub last: Option<Timestamp>,
+}
+
+/// A row of `report sources`: one source address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceRow {
+    /// The address, or the text that stood in its place; `None` where there was nothing.
+    pub source_ip: Option<String>,
+    /// Its name in DNS; not known yet.
+    pub source_name: Option<String>,
+    /// Whose it is; not known yet.
+    pub source_organisation: Option<String>,
+    /// Messages.
+    pub messages: u64,
+    /// Messages that pass DMARC.
+    pub dmarc_pass: u64,
+    /// Messages that do not.
+    pub dmarc_fail: u64,
+    /// Messages with SPF aligned.
+    pub spf_aligned: u64,
+    /// Messages with DKIM aligned.
+    pub dkim_aligned: u64,
+    /// Domains for which raw SPF passed.
+    pub spf_domains: Vec<String>,
+    /// Domains for which raw DKIM passed.
+    pub dkim_domains: Vec<String>,
+    /// Begin of the first period.
+    pub first: Option<Timestamp>,
+    /// End of the last period.
+    pub last: Option<Timestamp>,
+}
+
+/// A row of `report domains`: one policy domain and author domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainRow {
+    /// The policy domain.
+    pub domain: String,
+    /// The author domain, or `other subdomains`.
+    pub header_from: String,
+    /// The sums (`reports` is 0).
+    pub sums: MessageSums,
+}
+
+/// A row of `report reporters`: one reporter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReporterRow {
+    /// Its name, as last written.
+    pub org_name: Option<String>,
+    /// Its address, as last written.
+    pub email: Option<String>,
+    /// Reports counted.
+    pub reports: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Messages that pass DMARC.
+    pub dmarc_pass: u64,
+    /// Messages that do not.
+    pub dmarc_fail: u64,
+    /// Names of deviations with the number of reports that have them.
+    pub deviations: Vec<(String, u64)>,
+    /// Begin of the first period.
+    pub first: Option<Timestamp>,
+    /// End of the last period.
+    pub last: Option<Timestamp>,
+}
+
+/// A row of `report records`: one record of one report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// The reporter's name.
+    pub org_name: Option<String>,
+    /// The report id, as written.
+    pub report_id: String,
+    /// Begin of the period.
+    pub begin: Timestamp,
+    /// End of the period, as reported.
+    pub end: Timestamp,
+    /// The policy domain.
+    pub domain: String,
+    /// The source.
+    pub source_ip: Option<String>,
+    /// Messages; `None` where the count could not be read.
+    pub count: Option<u64>,
+    /// The disposition as written.
+    pub disposition: Option<String>,
+    /// `policy_evaluated/dkim` as written.
+    pub dkim: Option<String>,
+    /// `policy_evaluated/spf` as written.
+    pub spf: Option<String>,
+    /// The author domain.
+    pub header_from: String,
+    /// The envelope's sender domain.
+    pub envelope_from: Option<String>,
+    /// The envelope's recipient domain.
+    pub envelope_to: Option<String>,
+    /// Override reasons: type and comment.
+    pub reasons: Vec<(String, Option<String>)>,
+    /// Raw results.
+    pub auth_results: Vec<AuthResultRow>,
+}
+
+/// One raw result of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthResultRow {
+    /// `dkim` or `spf`.
+    pub method: &'static str,
+    /// The domain.
+    pub domain: Option<String>,
+    /// DKIM selector.
+    pub selector: Option<String>,
+    /// SPF scope.
+    pub scope: Option<String>,
+    /// The word of the standard.
+    pub result: String,
+    /// What was written, where it differs.
+    pub written: Option<String>,
+}
+
+/// A row of `report messages`: one received message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageRow {
+    /// Its id, as in the SMTP reply.
+    pub id: String,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// `smtp`, `import` or `mailbox`.
+    pub origin: String,
+    /// See [`crate::classify::MessageKind`]; `None` while pending.
+    pub kind: Option<String>,
+    /// `pending`, `read`, `duplicate`, `unread` or `kept`.
+    pub status: String,
+    /// Why it has this status.
+    pub reason: Option<String>,
+    /// Names of deviations.
+    pub deviations: Vec<String>,
+    /// The peer.
+    pub peer_ip: Option<String>,
+    /// Its HELO name.
+    pub helo: Option<String>,
+    /// The TLS version.
+    pub tls_version: Option<String>,
+    /// The reverse-path; `<>` is the null one, `None` not known.
+    pub mail_from: Option<String>,
+    /// The recipients.
+    pub rcpt_to: Vec<String>,
+    /// The Message-ID field.
+    pub message_id: Option<String>,
+    /// The Subject field.
+    pub subject: Option<String>,
+    /// Bytes.
+    pub size_bytes: u64,
+}
+
+/// A row of `report probes`: one probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeRow {
+    /// Its token.
+    pub token: String,
+    /// Its route.
+    pub route: String,
+    /// Its state.
+    pub state: String,
+    /// When sending began.
+    pub sent_at: Timestamp,
+    /// When the far end took it.
+    pub accepted_at: Option<Timestamp>,
+    /// When it arrived.
+    pub arrived_at: Option<Timestamp>,
+    /// From `sent_at` to `arrived_at`.
+    pub latency_ms: Option<i64>,
+    /// Why it has this state: the reply, the deadline.
+    pub reason: Option<String>,
+}

@@ -1,0 +1,26 @@
+//! The integration tests: the program as a user meets it, over loopback and temporary folders only.
+
+#![expect(clippy::print_stderr, reason = "a skipped test says why")]
+
+mod support;
+
+/// Benchmarks' and documents' claims that can be checked quickly; the house rules.
+mod tidy;
+
+/// Reports in every wrapping: the third-party corpus, the vectors, the hostile set.
+mod reports;
+
+/// The receiver over real sockets: dialogues, limits, TLS, load.
+mod smtp;
+
+/// The store: schema, migrations, exact sums, many writers.
+mod store;
+
+/// Probes from composing to verdict.
+mod probes;
+
+/// The command line as a contract.
+mod cli;
+
+/// Mail in at the socket, rows out of the command line.
+mod pipeline;

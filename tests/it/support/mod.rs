@@ -1,0 +1,14 @@
+//! What several tests need: temporary folders, third-party data, loopback peers.
+
+use std::path::PathBuf;
+
+/// A folder of the third-party data beside the checkout, or `None` with a message where it is absent.
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
+    if path.is_dir() {
+        Some(path)
+    } else {
+        eprintln!("skipped: third-party data absent: ../shared/{folder}");
+        None
+    }
+}
