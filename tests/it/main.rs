@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stderr, reason = "a skipped test says why")]
 
+#[allow(dead_code, reason = "what the tests share; not every build of them uses every piece")]
 mod support;
 
 /// Benchmarks' and documents' claims that can be checked quickly; the house rules.
