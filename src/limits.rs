@@ -135,6 +135,16 @@ pub const REPLY_LINE_BYTES: usize = 4_096;
 pub const REPLY_LINES: usize = 100;
 /// Default wait before a probe counts as lost.
 pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// Keys of one key ring, as many as there are key ids.
+pub const TOKEN_KEYS: usize = 32;
+/// By how much the clocks of hosts that share a key may differ before a token is from the future.
+pub const TOKEN_CLOCK_SLACK: Duration = Duration::from_secs(3_600);
+/// Bytes of one text in which tokens are looked for.
+pub const TOKEN_SEARCH_BYTES: usize = 4 * 1024 * 1024;
+/// Texts like a token of which the MAC is computed, in one text: each costs about ten hashes.
+pub const TOKEN_CANDIDATES: usize = 1_000;
+/// Tokens noted of one text.
+pub const TOKENS_OF_TEXT: usize = 50;
 
 // ---- Output ----
 

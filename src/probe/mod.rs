@@ -1,1 +1,8 @@
-//! x
+//! The test messages that we send: their token, their bytes, their verdict. Pure.
+//!
+//! A probe is a list of events, and its state is a pure function of (events, options, now): it can
+//! be replayed, tested with a fixed clock, and changed by late evidence.
+
+pub mod token;
+
+pub use token::{KeyRing, Kind, Place, Reading, Token, TokenTexts};
