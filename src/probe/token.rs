@@ -445,7 +445,8 @@ impl KeyRing {
             let may_be_ours =
                 Token::of_clear_bytes(&candidate.clear).is_some_and(|token| self.may_be_ours(&token));
             let is_word = is_word(text, offset, candidate.len());
-            if !may_be_ours && !(is_word && candidate.is_version()) {
+            let is_notable = may_be_ours || (is_word && candidate.is_version());
+            if !is_notable {
                 continue;
             }
             tried += 1;
