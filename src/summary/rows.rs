@@ -227,3 +227,52 @@ pub struct ProbeRow {
     /// Why it has this state: the reply, the deadline.
     pub reason: Option<String>,
 }
+
+/// The totals of `report records`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecordTotals {
+    /// Records.
+    pub records: u64,
+    /// Messages in them; records without a readable count add nothing.
+    pub count: u64,
+}
+
+/// The totals of `report messages`: mails by status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MessageTotals {
+    /// All.
+    pub messages: u64,
+    /// Not read yet.
+    pub pending: u64,
+    /// Read.
+    pub read: u64,
+    /// Copies of what was read before.
+    pub duplicate: u64,
+    /// Meant as a report and not readable.
+    pub unread: u64,
+    /// Kept without a reader for their kind.
+    pub kept: u64,
+    /// Bytes of all.
+    pub size_bytes: u64,
+}
+
+/// The totals of `report probes`: probes by state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ProbeTotals {
+    /// All.
+    pub probes: u64,
+    /// Taken by the far end, not arrived yet.
+    pub accepted: u64,
+    /// Refused by the far end.
+    pub refused: u64,
+    /// Sent with an unclear end.
+    pub in_doubt: u64,
+    /// Arrived in time.
+    pub arrived: u64,
+    /// Not arrived by their deadline.
+    pub lost: u64,
+    /// Arrived after their deadline.
+    pub late: u64,
+    /// In any other state.
+    pub other: u64,
+}

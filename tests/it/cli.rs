@@ -1,1 +1,12 @@
-//! To be filled: cli.
+//! The command line as a contract: formats, layout, names, exit codes, faults in words.
+// `cfg(test)` tells the lints that helpers between the tests are tests too.
+
+/// Formats against golden files.
+#[cfg(test)]
+#[path = "cli/render.rs"]
+mod render;
+
+/// docs/json-output.md against the code.
+#[cfg(test)]
+#[path = "cli/documents.rs"]
+mod documents;

@@ -1,0 +1,227 @@
+//! Text from outside made harmless for the place where it is printed.
+//!
+//! One rule for all places: what would act on a terminal or hide itself becomes visible as an escape
+//! such as `\x1b` or `\u{202e}`. Format rules (HTML, Markdown, CSV, JSON) come on top of it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// True for a character that moves the cursor, changes the direction of the text, or cannot be seen.
+///
+/// Controls of C0 and C1, DEL, line and paragraph separators, bidirectional controls, zero-width and
+/// other invisible characters, tag characters, private use and noncharacters. The two selectors of
+/// emoji and text style stay: half of all subjects hold one.
+pub const fn is_unsafe(c: char) -> bool {
+    matches!(c,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0d}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{10ffff}')
+}
+
+/// Appends the visible escape of one character.
+fn push_escape(out: &mut String, c: char) {
+    let known = match c {
+        '\n' => Some("\\n"),
+        '\r' => Some("\\r"),
+        '\t' => Some("\\t"),
+        _ => None,
+    };
+    match known {
+        Some(text) => out.push_str(text),
+        None if u32::from(c) < 0x100 => {
+            let _ = write!(out, "\\x{:02x}", u32::from(c));
+        }
+        None => {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+    }
+}
+
+/// A text that is safe on a terminal, in one line.
+pub fn terminal(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unsafe(c) {
+            push_escape(&mut out, c);
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A text that is safe in an HTML page, as content and in a quoted attribute.
+pub fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in terminal(text).chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A text that is safe in a cell of a Markdown table: no markup, no link, no raw HTML works.
+///
+/// What is harmless stays as it is, so that the text can be read without a renderer too.
+pub fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let safe = terminal(text);
+    let mut rest = safe.chars();
+    let mut before = ' ';
+    while let Some(c) = rest.next() {
+        let after = rest.as_str();
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // Within a word it marks nothing.
+            '_' if before.is_alphanumeric() && after.starts_with(char::is_alphanumeric) => out.push('_'),
+            '\\' | '|' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '~' | '$' | '{' | '}' => {
+                out.push('\\');
+                out.push(c);
+            }
+            // A bare address, scheme or `www.` becomes a link in many renderers.
+            '@' => out.push_str("&#64;"),
+            ':' if after.starts_with("//") => out.push_str("&#58;"),
+            '.' if matches!(before, 'w' | 'W') => out.push_str("&#46;"),
+            other => out.push(other),
+        }
+        before = c;
+    }
+    out
+}
+
+/// A text that no spreadsheet takes for a formula.
+///
+/// A cell that begins with `= + - @`, their full-width forms, TAB or CR gets a `'` in front, also after
+/// leading blanks, unless the whole cell is a plain number. Standard: RFC 4180 §2 knows no such danger;
+/// the quoting itself is done by the writer.
+pub fn spreadsheet(text: &str) -> Cow<'_, str> {
+    let safe = terminal(text);
+    let first = text.trim_start_matches([' ', '\u{a0}', '\u{3000}', '\n']).chars().next();
+    let begins_formula = matches!(
+        first,
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}')
+    );
+    if begins_formula && !is_plain_number(text) { Cow::Owned(format!("'{safe}")) } else { safe }
+}
+
+/// True for `-12`, `+3.50` and the like: digits with at most one sign and one point.
+fn is_plain_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    all_digits(whole) && all_digits(part)
+}
+
+/// Appends a JSON string with its quotes. What is unsafe on a terminal is written as `\uXXXX`, so that
+/// the value stays the same and printing it does no harm. Standard: RFC 8259 §7.
+pub fn json_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_unsafe(c) => {
+                let mut units = [0u16; 2];
+                for unit in c.encode_utf16(&mut units) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every way in which a text can act on a terminal.
+    const HOSTILE: [&str; 8] = [
+        "\u{1b}[2J\u{1b}[1;1H",
+        "\u{9b}31m",
+        "a\rb\nc\td",
+        "\u{202e}gpj.exe",
+        "zero\u{200b}width\u{feff}",
+        "\u{7}\u{8}\u{7f}",
+        "\u{2066}iso\u{2069}",
+        "\u{e0041}tag",
+    ];
+
+    #[test]
+    fn nothing_unsafe_leaves() {
+        for text in HOSTILE {
+            let mut quoted = String::new();
+            json_string(&mut quoted, text);
+            for out in
+                [terminal(text).into_owned(), html(text), markdown(text), spreadsheet(text).into_owned()]
+            {
+                assert!(!out.chars().any(is_unsafe), "{text:?} -> {out:?}");
+            }
+            assert!(!quoted.chars().any(is_unsafe), "{quoted:?}");
+            let back: String = serde_json::from_str(&quoted).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+
+    #[test]
+    fn terminal_text() {
+        let cases = [
+            ("plain", "plain"),
+            ("日本語 é", "日本語 é"),
+            ("\u{1b}[31m", "\\x1b[31m"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\r\n", "a\\r\\n"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(terminal(text), want);
+        }
+    }
+
+    #[test]
+    fn spreadsheet_cells() {
+        let cases = [
+            ("=HYPERLINK(\"x\")", "'=HYPERLINK(\"x\")"),
+            ("+1+1", "'+1+1"),
+            ("-2+3", "'-2+3"),
+            ("-2", "-2"),
+            ("+3.50", "+3.50"),
+            ("-", "'-"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("\t=1", "'\\t=1"),
+            ("\r=1", "'\\r=1"),
+            ("  =1", "'  =1"),
+            ("＝1", "'＝1"),
+            ("a=1", "a=1"),
+            ("", ""),
+            ("1.2.3", "1.2.3"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(spreadsheet(text), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn markup_is_dead() {
+        assert_eq!(html("<script>'\"&"), "&lt;script&gt;&#39;&quot;&amp;");
+        assert_eq!(markdown("a|b [x](http://y)"), "a\\|b \\[x\\](http&#58;//y)");
+    }
+}
