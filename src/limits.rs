@@ -135,6 +135,10 @@ pub const REPLY_LINE_BYTES: usize = 4_096;
 pub const REPLY_LINES: usize = 100;
 /// Default wait before a probe counts as lost.
 pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// Largest attachment of a probe, bytes: with base64 it stays below [`MESSAGE_BYTES`].
+pub const PROBE_ATTACHMENT_BYTES: u64 = 30 * 1024 * 1024;
+/// Characters of a route's name in a message.
+pub const ROUTE_NAME_CHARS: usize = 50;
 /// Keys of one key ring, as many as there are key ids.
 pub const TOKEN_KEYS: usize = 32;
 /// By how much the clocks of hosts that share a key may differ before a token is from the future.
