@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use ring::digest;
 
 use crate::limits;
@@ -314,11 +314,7 @@ fn route_word(route: &str) -> String {
 /// A boundary that no line of our texts begins with.
 fn boundary(token: &Token) -> String {
     let hash = sha256(&[b"mailsonde boundary".as_slice(), &token.clear_bytes()].concat());
-    let mut text = String::from("=_mailsonde_");
-    for byte in hash.iter().take(10) {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
+    format!("=_mailsonde_{:.20}", HEXLOWER.encode(&hash))
 }
 
 /// The attachment of a token: bytes that anyone with the token can make again.

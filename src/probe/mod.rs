@@ -4,6 +4,7 @@
 //! be replayed, tested with a fixed clock, and changed by late evidence.
 
 pub mod compose;
+pub mod lifecycle;
 pub mod token;
 
 pub use token::{KeyRing, Kind, Place, Reading, Token, TokenTexts};

@@ -1,0 +1,206 @@
+//! Every state with every event, orders, replays of verdicts.
+
+use super::*;
+
+const LOST_AFTER: Duration = Duration::from_secs(60);
+const OPTIONS: Options = Options { lost_after: LOST_AFTER };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_790_000_000 + seconds)
+}
+
+fn reason(text: &str) -> Reason {
+    Reason { text: text.to_owned(), ..Reason::default() }
+}
+
+/// All kinds of events, in the order of the table's columns.
+const COLUMNS: [&str; 7] = ["sending", "accepted", "refused", "deferred", "in_doubt", "arrived", "replayed"];
+
+fn what(word: &str) -> What {
+    match word {
+        "sending" => What::Sending,
+        "accepted" => What::Accepted(reason("250 ok")),
+        "refused" => What::Refused(reason("550 no")),
+        "deferred" => What::Deferred(reason("450 later")),
+        "in_doubt" => What::InDoubt(reason("connection lost")),
+        "arrived" => What::Arrived { message: MessageId(1), is_timed: true },
+        "replayed" => What::Replayed { message: MessageId(2) },
+        other => panic!("{other}"),
+    }
+}
+
+/// Events one second apart, then the state `after` seconds from the start.
+fn state(words: &[&str], after: i64) -> State {
+    let events: Vec<_> =
+        words.iter().zip(0..).map(|(word, second)| Event { at: at(second), what: what(word) }).collect();
+    judge(&events, OPTIONS, at(after)).state
+}
+
+#[test]
+fn every_state_with_every_event() {
+    use State::{Accepted, Arrived, Deferred, InDoubt, Lost, Refused, Sending};
+    // (events that lead to the state, the state after each event of COLUMNS, the state at the deadline)
+    let table: [(&[&str], [State; 7], State); 6] = [
+        (&["sending"], [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Sending], InDoubt),
+        (
+            &["sending", "deferred"],
+            [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Deferred],
+            Deferred,
+        ),
+        (&["sending", "refused"], [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Refused], Refused),
+        (&["sending", "in_doubt"], [InDoubt, Accepted, InDoubt, InDoubt, InDoubt, Arrived, InDoubt], InDoubt),
+        (
+            &["sending", "accepted"],
+            [Accepted, Accepted, Accepted, Accepted, Accepted, Arrived, Accepted],
+            Lost,
+        ),
+        (&["sending", "accepted", "arrived"], [Arrived; 7], Arrived),
+    ];
+    for (before, after, deadline) in table {
+        for (column, want) in COLUMNS.iter().zip(after) {
+            let mut words = before.to_vec();
+            words.push(column);
+            assert_eq!(state(&words, 10), want, "{words:?}");
+        }
+        assert_eq!(state(before, 1_000), deadline, "{before:?} at the deadline");
+    }
+}
+
+#[test]
+fn late_and_lost_begin_at_the_same_instant() {
+    let accepted = Event { at: at(1), what: what("accepted") };
+    let sending = Event { at: at(0), what: what("sending") };
+    for (second, before, arrived) in [
+        (60, State::Accepted, State::Arrived),
+        (61, State::Lost, State::Late),
+        (900, State::Lost, State::Late),
+    ] {
+        let mut events = vec![sending.clone(), accepted.clone()];
+        assert_eq!(judge(&events, OPTIONS, at(second)).state, before, "{second}");
+        events.push(Event { at: at(second), what: what("arrived") });
+        let verdict = judge(&events, OPTIONS, at(second));
+        assert_eq!(verdict.state, arrived, "{second}");
+        assert_eq!(verdict.latency, Some(Latency { ms: second * 1_000, error_ms: 0 }));
+        assert_eq!(verdict.lost_at, Some(at(61)));
+        // Later events never take a late arrival back.
+        for column in COLUMNS {
+            let mut events = events.clone();
+            events.push(Event { at: at(second + 1), what: what(column) });
+            assert_eq!(judge(&events, OPTIONS, at(10_000)).state, arrived, "{column}");
+        }
+    }
+}
+
+#[test]
+fn an_arrival_in_doubt_is_never_late() {
+    let events = [("sending", 0), ("in_doubt", 1), ("arrived", 100_000)]
+        .map(|(word, second)| Event { at: at(second), what: what(word) });
+    assert_eq!(judge(&events[..2], OPTIONS, at(99_999)).state, State::InDoubt);
+    assert_eq!(judge(&events, OPTIONS, at(100_001)).state, State::Arrived);
+}
+
+#[test]
+fn a_fast_sink_may_see_it_before_the_sender_hears_the_250() {
+    let verdict = |words: [&str; 3]| {
+        let events: Vec<_> = words.iter().map(|word| Event { at: at(0), what: what(word) }).collect();
+        judge(&events, OPTIONS, at(1))
+    };
+    let (one, other) =
+        (verdict(["sending", "arrived", "accepted"]), verdict(["sending", "accepted", "arrived"]));
+    assert_eq!(one, other);
+    assert_eq!((one.state, one.accepted_at, one.contradicts_reply), (State::Arrived, Some(at(0)), false));
+}
+
+#[test]
+fn the_same_message_twice_is_one_arrival_another_a_duplicate() {
+    let arrived = |message, second| Event {
+        at: at(second),
+        what: What::Arrived { message: MessageId(message), is_timed: true },
+    };
+    let events = [
+        Event { at: at(0), what: What::Sending },
+        arrived(7, 3),
+        arrived(7, 4),
+        arrived(9, 2),
+        arrived(8, 9),
+    ];
+    let counts = |n| judge(&events[..n], OPTIONS, at(10)).duplicates;
+    assert_eq!((counts(2), counts(3), counts(4), counts(5)), (0, 0, 1, 2));
+    // The earliest counts, whatever the order in which they were read.
+    assert_eq!(judge(&events, OPTIONS, at(10)).arrived_at, Some(at(2)));
+    let replay = |message| Event { at: at(5), what: What::Replayed { message: MessageId(message) } };
+    let replays = [replay(1), replay(1), replay(2)];
+    assert_eq!(judge(&replays, OPTIONS, at(10)).replays, 2);
+}
+
+#[test]
+fn what_is_not_known_is_none() {
+    let imported = What::Arrived { message: MessageId(1), is_timed: false };
+    let events = [
+        Event { at: at(0), what: What::Sending },
+        Event { at: at(0), what: what("accepted") },
+        Event { at: at(9_999), what: imported },
+    ];
+    let verdict = judge(&events, OPTIONS, at(9_999));
+    assert_eq!((verdict.state, verdict.arrived_at, verdict.latency), (State::Arrived, None, None));
+    // A clock that was set back gives no latency, and never a negative one.
+    let events = [Event { at: at(0), what: What::Sending }, Event { at: at(-5), what: what("arrived") }];
+    let verdict = judge(&events, OPTIONS, at(0));
+    assert_eq!((verdict.state, verdict.latency), (State::Arrived, None));
+    // Nothing at all: an attempt that never began.
+    assert_eq!(judge(&[], OPTIONS, at(9_999)).state, State::Sending);
+}
+
+#[test]
+fn an_arrival_after_a_refusal_is_told() {
+    for word in ["refused", "deferred"] {
+        let events = [("sending", 0), (word, 1), ("arrived", 2)]
+            .map(|(word, second)| Event { at: at(second), what: what(word) });
+        let verdict = judge(&events, OPTIONS, at(3));
+        assert_eq!((verdict.state, verdict.contradicts_reply), (State::Arrived, true), "{word}");
+    }
+}
+
+#[test]
+fn a_retry_starts_anew_and_the_deadline_runs_from_the_acceptance() {
+    let events = [("sending", 0), ("deferred", 1), ("sending", 500), ("accepted", 501)]
+        .map(|(word, second)| Event { at: at(second), what: what(word) });
+    assert_eq!(judge(&events[..3], OPTIONS, at(502)).state, State::Sending);
+    let verdict = judge(&events, OPTIONS, at(502));
+    assert_eq!(
+        (verdict.state, verdict.sent_at, verdict.lost_at),
+        (State::Accepted, Some(at(0)), Some(at(561)))
+    );
+    assert_eq!(verdict.reason.as_deref(), Some("250 ok"));
+}
+
+#[test]
+fn reasons_in_words() {
+    let reason = Reason {
+        phase: Some("rcpt".to_owned()),
+        code: Some(550),
+        enhanced: Some("5.1.1".to_owned()),
+        text: "no such user".to_owned(),
+    };
+    assert_eq!(reason.to_string(), "rcpt: 550 5.1.1 no such user");
+    let events = [
+        Event { at: at(0), what: What::Sending },
+        Event { at: at(0), what: What::Accepted(Reason { phase: Some("dot".to_owned()), ..reason }) },
+    ];
+    let lost = judge(&events, Options { lost_after: Duration::from_millis(3_500) }, at(60));
+    assert_eq!(
+        lost.reason.as_deref(),
+        Some("nothing arrived within 3.5 s after it was accepted (dot: 550 5.1.1 no such user)")
+    );
+}
+
+#[test]
+fn words_of_states() {
+    for state in State::ALL {
+        assert_eq!(State::parse(state.as_str()), Some(state));
+    }
+    assert_eq!(State::parse("Lost"), None);
+    for word in COLUMNS {
+        assert_eq!(what(word).as_str(), word);
+    }
+}
