@@ -147,6 +147,10 @@ pub const TOKEN_CLOCK_SLACK: Duration = Duration::from_secs(3_600);
 pub const TOKEN_SEARCH_BYTES: usize = 4 * 1024 * 1024;
 /// Texts like a token of which the MAC is computed, in one text: each costs about ten hashes.
 pub const TOKEN_CANDIDATES: usize = 1_000;
+/// How long a token is believed: mail is tried for up to five days, and may lie in a mailbox.
+pub const TOKEN_KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// Tokens noted of one message.
+pub const TOKENS_OF_MESSAGE: usize = 200;
 /// Tokens noted of one text.
 pub const TOKENS_OF_TEXT: usize = 50;
 

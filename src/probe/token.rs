@@ -461,6 +461,15 @@ impl KeyRing {
         found
     }
 
+    /// Reads every word of a short text that has the shape of a token, of any version: where tokens
+    /// are expected, as in a recipient, another version is foreign and not noise.
+    pub fn words(&self, text: &[u8]) -> impl Iterator<Item = Reading> {
+        Candidates::new(text)
+            .filter(|(offset, candidate)| is_word(text, *offset, candidate.len()))
+            .take(limits::TOKENS_OF_TEXT)
+            .map(|(_, candidate)| self.read(&candidate))
+    }
+
     /// True if one of our keys may have signed it.
     fn may_be_ours(&self, token: &Token) -> bool {
         !matches!(token.kind, Kind::Reserved(_)) && self.keys().any(|key| key.id == token.key_id)
