@@ -631,3 +631,43 @@ fn every_limit_says_its_unit_and_reason() {
     assert!(text.contains("pub const"), "{path} holds no limits");
     findings.none();
 }
+
+#[test]
+fn every_fixture_has_its_row_and_its_expected_result() {
+    let document = read("fixtures/README.md");
+    let mut findings = Findings::default();
+    for path in files("fixtures").iter().filter(|path| *path != "fixtures/README.md") {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let stem =
+            name.strip_suffix(".expected.json").or_else(|| name.rsplit_once('.').map(|(stem, _)| stem));
+        let is_named =
+            [Some(name), stem].into_iter().flatten().any(|word| document.contains(&format!("`{word}`")));
+        if !is_named {
+            findings.add(
+                "fixtures/README.md",
+                1,
+                &format!("`{path}` has no row"),
+                "say what it is and why it is kept",
+            );
+        }
+        let Some(stem) = path.strip_suffix(".eml") else { continue };
+        let bytes = std::fs::read(root().join(path)).unwrap_or_default();
+        let is_crlf = bytes.ends_with(b"\r\n")
+            && bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| *byte != b'\n' || (at > 0 && bytes[at - 1] == b'\r'));
+        if !is_crlf {
+            findings.add(path, 1, "line ends other than CRLF", "write it as it goes over the wire");
+        }
+        let expected: serde_json::Value =
+            serde_json::from_str(&read(&format!("{stem}.expected.json"))).unwrap_or_default();
+        let words = ["mail_from", "purpose", "kind", "status"].iter().all(|key| expected[key].is_string());
+        let sums = ["reports", "records", "messages", "dmarc_pass"].iter().all(|key| expected[key].is_u64());
+        if !words || !sums {
+            let mend = "derive kind, status and sums by hand from the content";
+            findings.add(&format!("{stem}.expected.json"), 1, "absent, or a field is missing", mend);
+        }
+    }
+    findings.none();
+}
