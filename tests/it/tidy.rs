@@ -509,6 +509,50 @@ fn files_stay_readable() {
 }
 
 #[test]
+fn files_are_named_for_their_subject() {
+    let mut findings = Findings::default();
+    for source in rust(&["src"]) {
+        let words = source.path.split(['/', '.']);
+        for word in words.filter(|word| {
+            ["util", "utils", "common", "helper", "helpers", "misc", "types", "shared"].contains(word)
+        }) {
+            findings.add(
+                &source.path,
+                1,
+                &format!("a module named `{word}`"),
+                "name it for what one value in it is",
+            );
+        }
+    }
+    findings.none();
+}
+
+#[test]
+fn the_crate_root_is_a_list_and_main_is_short() {
+    let mut findings = Findings::default();
+    for source in rust(&["src"]) {
+        if source.path == "src/lib.rs" {
+            for (at, line) in source.code.lines().enumerate() {
+                let line = line.trim();
+                let is_module = line.starts_with("pub mod ") && line.ends_with(';');
+                if !line.is_empty() && !is_module {
+                    findings.add(&source.path, at + 1, "code at the crate's root", "move it into a module");
+                }
+            }
+        }
+        if source.path == "src/main.rs" && source.lines > 40 {
+            findings.add(
+                &source.path,
+                1,
+                "more than 40 lines",
+                "arguments in, exit code out: the rest is in cli",
+            );
+        }
+    }
+    findings.none();
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let mut findings = Findings::default();
     // Put together here, so that this file does not find itself.
