@@ -154,6 +154,15 @@ pub const TOKENS_OF_MESSAGE: usize = 200;
 /// Tokens noted of one text.
 pub const TOKENS_OF_TEXT: usize = 50;
 
+// ---- Configuration ----
+
+/// Bytes of a configuration file.
+pub const CONFIG_BYTES: u64 = 1024 * 1024;
+/// Bytes read of a secret's file or command.
+pub const SECRET_BYTES: u64 = 64 * 1024;
+/// Wait for the command that prints a secret.
+pub const SECRET_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+
 // ---- Output ----
 
 /// Rows of one answer without `--limit`.

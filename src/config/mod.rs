@@ -1,1 +1,19 @@
-//! x
+//! The configuration: one TOML file, its faults in words, the settings of every module.
+//!
+//! `file` reads what is written and collects every fault with its place; `settings` checks it and fills in
+//! defaults; `secret` fetches passwords at the time of use. docs/configuration.md is the reference.
+
+pub mod example;
+pub mod fault;
+pub mod file;
+pub mod load;
+pub mod secret;
+pub mod settings;
+
+pub use fault::Fault;
+pub use load::{ConfigError, load};
+pub use secret::Secret;
+pub use settings::{
+    ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,
+    SenderSettings, SenderTls, Settings, TlsFiles,
+};

@@ -215,9 +215,9 @@ fn tone(name: &str, value: &Value<'_>) -> Tone {
             Tone::Bad
         }
         ("state" | "status" | "verdict", Value::Text(word)) => match word.as_ref() {
-            "arrived" | "read" | "ok" | "active" => Tone::Good,
-            "lost" | "refused" | "unread" | "bounced" | "expired" | "failed" => Tone::Bad,
-            "late" | "in doubt" | "in_doubt" | "pending" | "overdue" => Tone::Doubtful,
+            "arrived" | "read" | "ok" => Tone::Good,
+            "lost" | "refused" | "unread" | "failed" => Tone::Bad,
+            "late" | "in_doubt" | "pending" | "deferred" | "sending" => Tone::Doubtful,
             _ => Tone::Plain,
         },
         _ => Tone::Plain,

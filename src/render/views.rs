@@ -532,9 +532,14 @@ pub static PROBES: &[Column<ProbeRow>] = &[
     Column::new("route", "route", Kind::Text, Show::Cut(10), "The route in the configuration.", |row| {
         Value::text(Some(&row.route))
     }),
-    Column::new("state", "state", Kind::Text, Show::Whole, "The state of the probe.", |row| {
-        Value::text(Some(&row.state))
-    }),
+    Column::new(
+        "state",
+        "state",
+        Kind::Text,
+        Show::Whole,
+        "`sending`, `deferred`, `refused`, `in_doubt`, `accepted`, `arrived`, `lost` or `late`.",
+        |row| Value::text(Some(&row.state)),
+    ),
     Column::new("sent_at", "sent", Kind::Instant, Show::Spare(1, 0), "When sending began.", |row| {
         Value::Instant(row.sent_at)
     }),
@@ -565,19 +570,24 @@ pub static PROBES: &[Column<ProbeRow>] = &[
 /// The totals of `probes`.
 pub static PROBE_TOTALS: &[Column<ProbeTotals>] = &[
     total("probes", Kind::Count("probes"), "Probes.", |totals| Value::Count(totals.probes)),
-    total("accepted", Kind::Count("probes"), "Taken by the far end, not arrived yet.", |totals| {
-        Value::Count(totals.accepted)
+    total("sending", Kind::Count("probes"), "An attempt is under way.", |totals| {
+        Value::Count(totals.sending)
+    }),
+    total("deferred", Kind::Count("probes"), "Put off by the far end.", |totals| {
+        Value::Count(totals.deferred)
     }),
     total("refused", Kind::Count("probes"), "Refused by the far end.", |totals| Value::Count(totals.refused)),
     total("in_doubt", Kind::Count("probes"), "Sent with an unclear end.", |totals| {
         Value::Count(totals.in_doubt)
+    }),
+    total("accepted", Kind::Count("probes"), "Taken by the far end, not arrived yet.", |totals| {
+        Value::Count(totals.accepted)
     }),
     total("arrived", Kind::Count("probes"), "Arrived in time.", |totals| Value::Count(totals.arrived)),
     total("lost", Kind::Count("probes"), "Not arrived by their deadline.", |totals| {
         Value::Count(totals.lost)
     }),
     total("late", Kind::Count("probes"), "Arrived after their deadline.", |totals| Value::Count(totals.late)),
-    total("other", Kind::Count("probes"), "In any other state.", |totals| Value::Count(totals.other)),
 ];
 
 // ---- Parts ----

@@ -261,18 +261,20 @@ pub struct MessageTotals {
 pub struct ProbeTotals {
     /// All.
     pub probes: u64,
-    /// Taken by the far end, not arrived yet.
-    pub accepted: u64,
+    /// An attempt is under way.
+    pub sending: u64,
+    /// Put off by the far end.
+    pub deferred: u64,
     /// Refused by the far end.
     pub refused: u64,
     /// Sent with an unclear end.
     pub in_doubt: u64,
+    /// Taken by the far end, not arrived yet.
+    pub accepted: u64,
     /// Arrived in time.
     pub arrived: u64,
     /// Not arrived by their deadline.
     pub lost: u64,
     /// Arrived after their deadline.
     pub late: u64,
-    /// In any other state.
-    pub other: u64,
 }

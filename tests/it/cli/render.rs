@@ -211,7 +211,7 @@ fn probes() -> Answer<ProbeRow, ProbeTotals> {
         reason: (state == "refused").then(|| "550 5.1.1 no such user".to_owned()),
     };
     answer(
-        vec![row("arrived", Some(1_500)), row("refused", None), row("in doubt", None)],
+        vec![row("arrived", Some(1_500)), row("refused", None), row("in_doubt", None)],
         ProbeTotals { probes: 3, refused: 1, in_doubt: 1, arrived: 1, ..ProbeTotals::default() },
     )
 }
