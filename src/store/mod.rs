@@ -1,1 +1,212 @@
-//! x
+//! The store: one SQLite file, the only place with SQL.
+//!
+//! Raw messages come in through [`Store::deliver`], facts through [`Store::finish`]; answers go out through
+//! [`Reader`]. One thread of a process writes ([`writer`]), in short transactions in which the work of many
+//! callers is grouped; any number of readers, also other programs, read beside it (WAL).
+//!
+//! Failure behavior: nothing is answered before its COMMIT returned, and every step can be repeated from the
+//! stored bytes. A full disk, a lock held elsewhere or a vanished disk is an error for everybody whose work
+//! was in that transaction; the next one tries again. A process that is killed leaves at most invisible
+//! slices of a large report and spool files without a row: the next start that finds itself alone with the
+//! database removes them.
+
+#![expect(
+    dead_code,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "the interface lands first; what is not built returns an error"
+)]
+
+mod aggregate;
+mod database;
+mod domain;
+mod error;
+mod ids;
+mod intern;
+mod loading;
+mod message;
+mod raw;
+mod read;
+mod reading;
+mod reprocess;
+mod source;
+mod unclaimed;
+mod verify;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::mail::{DomainName, MessageId};
+use crate::reports::aggregate::Record;
+use crate::reports::digest::ReportDigest;
+
+pub use database::SCHEMA_VERSION;
+pub use domain::WatchedDomain;
+pub use error::StoreError;
+pub use loading::LoadingId;
+pub use raw::{Packed, Raw, pack};
+pub use read::{Reader, StoreStats, StoredMessage, TableStats};
+pub use reading::{
+    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, Reading, ReportRows,
+};
+pub use reprocess::ReprocessFilter;
+pub use unclaimed::UnclaimedDomain;
+pub use verify::Verification;
+pub use writer::Rejected;
+
+/// What the store needs to know from the configuration.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Wait for another process that holds the write lock.
+    pub busy_timeout: Duration,
+    /// Most messages of one group commit.
+    pub commit_messages: usize,
+    /// Longest time that one transaction holds the write lock.
+    pub transaction: Duration,
+    /// Messages that may wait for their commit.
+    pub queue_messages: usize,
+    /// Bytes that may wait for their commit.
+    pub queue_bytes: usize,
+    /// Free space that must remain on the file system beside one message, bytes.
+    pub free_bytes: u64,
+    /// Largest size of the database file, bytes; `None` for as large as the disk. For quotas.
+    pub database_bytes: Option<u64>,
+    /// True if every domain is watched (nothing is configured); else only the watched ones and what is below.
+    pub watch_all: bool,
+}
+
+/// What runs when the outcome of a delivery is known.
+pub type DeliverDone = Box<dyn FnOnce(Result<MessageId, StoreError>) + Send>;
+/// What runs when the outcome of a reading is known.
+pub type FinishDone = Box<dyn FnOnce(Result<Finished, StoreError>) + Send>;
+
+/// A handle of an open store; clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    writer: Arc<writer::Writer>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database at `path`, makes it if there is none, upgrades it if it is older, and starts the
+    /// writer. If no other process has it open, what a killed one left is removed first.
+    ///
+    /// Errors: `TooNew`, `NotOurs`, `Corrupt`, `Busy` (another process upgrades), `Io`, `Full`.
+    pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        Ok(Self { writer: Arc::new(writer::Writer::start(path, options)?) })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        self.writer.path()
+    }
+
+    /// The folder for spool files beside the database; made if absent.
+    ///
+    /// Errors: `Io`, `Full`.
+    pub fn spool_folder(&self) -> Result<PathBuf, StoreError> {
+        self.writer.spool_folder()
+    }
+
+    /// Finishes what is queued, commits it and stops the writer. Later calls get `Closed`.
+    pub fn close(&self) {
+        self.writer.close();
+    }
+
+    /// Says whether a message of `size_bytes` would find a place: queue, file system, quota.
+    ///
+    /// Cheap: free space is asked of the system at most once a second. Errors: `Full`, `Busy`, `Closed`.
+    pub fn has_room(&self, size_bytes: u64) -> Result<(), StoreError> {
+        self.writer.has_room(size_bytes)
+    }
+
+    /// Queues a message; `done` runs on the writer's thread after the COMMIT returned, or with the error.
+    ///
+    /// Does not block; costs the hash of a body in memory. Errors: `Busy` if the queue is full, `Closed`;
+    /// message and callback come back.
+    pub fn deliver(&self, message: NewMessage, done: DeliverDone) -> Result<(), Box<Rejected>> {
+        self.writer.deliver(message, done)
+    }
+
+    /// Stores what reading a message gave, and waits for the commit. Blocking.
+    ///
+    /// Everything or nothing: status, compressed bytes, reports, rows and roll-ups. Errors: as for every
+    /// write; `Contradiction` if a digest does not add up or rows are missing (read the message again).
+    pub fn finish(&self, message: MessageRef, reading: Reading) -> Result<Finished, StoreError> {
+        let (done, answer) = writer::answer();
+        self.finish_then(message, reading, done)?;
+        writer::wait(&answer)
+    }
+
+    /// As [`Self::finish`] without waiting: `done` runs on the writer's thread after the COMMIT returned.
+    ///
+    /// Blocks only while too much is queued.
+    pub fn finish_then(
+        &self,
+        message: MessageRef,
+        reading: Reading,
+        done: FinishDone,
+    ) -> Result<(), StoreError> {
+        message::queue_finish(&self.writer, message, reading, done)
+    }
+
+    /// Begins to load a report of many records in slices; `None` if its rows are not needed (its domain is
+    /// not watched, or the same report is there already).
+    pub fn begin_loading(&self, digest: &ReportDigest) -> Result<Option<LoadingId>, StoreError> {
+        loading::begin(&self.writer, digest)
+    }
+
+    /// Pushes the next records of a report. Slices of some hundred records; blocks while too much is queued.
+    pub fn push(&self, loading: LoadingId, records: Vec<Record>) -> Result<(), StoreError> {
+        loading::push(&self.writer, loading, records)
+    }
+
+    /// Gives up a report that is being loaded; its rows are removed.
+    pub fn abandon(&self, loading: LoadingId) -> Result<(), StoreError> {
+        loading::abandon(&self.writer, loading)
+    }
+
+    /// Moves the bytes of a spooled message, compressed, into the database, in slices, and removes the file.
+    /// Does nothing for a message that is not spooled. Blocking.
+    pub fn absorb_spool(&self, id: MessageId) -> Result<(), StoreError> {
+        raw::absorb_spool(&self.writer, id)
+    }
+
+    /// The message with these bytes whose reports were read, if there is one.
+    pub fn find_same(&self, sha256: &[u8; 32]) -> Result<Option<MessageId>, StoreError> {
+        message::find_same(&self.writer, *sha256)
+    }
+
+    /// Replaces the domains that the configuration watches. Messages with reports for domains that are now
+    /// watched become pending again. Returns their number.
+    pub fn set_watched(&self, domains: &[DomainName]) -> Result<u64, StoreError> {
+        domain::set_watched(&self.writer, domains)
+    }
+
+    /// Watches one more domain, also after a restart. Returns the number of messages that became pending.
+    pub fn add_domain(&self, domain: &DomainName) -> Result<u64, StoreError> {
+        domain::add(&self.writer, domain)
+    }
+
+    /// Makes messages pending again, to be read from their stored bytes. Returns their number.
+    pub fn reprocess(&self, filter: &ReprocessFilter) -> Result<u64, StoreError> {
+        reprocess::mark(&self.writer, filter)
+    }
+
+    /// Opens a read-only connection.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::open(self.path(), self.writer.options().busy_timeout)
+    }
+
+    /// Waits until everything queued before is committed.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.writer.flush()
+    }
+}

@@ -5,6 +5,8 @@
 pub mod percent;
 pub mod query;
 pub mod rows;
+pub mod trust;
 
 pub use query::{Period, Query};
 pub use rows::*;
+pub use trust::Trust;

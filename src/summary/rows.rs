@@ -42,6 +42,53 @@ pub struct MessageSums {
     pub disposition_reject: u64,
 }
 
+impl MessageSums {
+    /// Adds the sums of `other`; saturates.
+    pub fn add(&mut self, other: &Self) {
+        self.reports = self.reports.saturating_add(other.reports);
+        self.messages = self.messages.saturating_add(other.messages);
+        self.dmarc_pass = self.dmarc_pass.saturating_add(other.dmarc_pass);
+        self.dmarc_fail = self.dmarc_fail.saturating_add(other.dmarc_fail);
+        self.spf_aligned = self.spf_aligned.saturating_add(other.spf_aligned);
+        self.dkim_aligned = self.dkim_aligned.saturating_add(other.dkim_aligned);
+        self.disposition_none = self.disposition_none.saturating_add(other.disposition_none);
+        self.disposition_quarantine =
+            self.disposition_quarantine.saturating_add(other.disposition_quarantine);
+        self.disposition_reject = self.disposition_reject.saturating_add(other.disposition_reject);
+    }
+
+    /// Adds `messages` with one evaluation. An unknown disposition is in none of the three sums;
+    /// `pass` (RFC 9990 §3.1.1.9) counts as none, as in RFC 7489.
+    pub fn add_evaluated(&mut self, messages: u64, dkim: bool, spf: bool, disposition: &str) {
+        self.messages = self.messages.saturating_add(messages);
+        let verdict = if dkim || spf { &mut self.dmarc_pass } else { &mut self.dmarc_fail };
+        *verdict = verdict.saturating_add(messages);
+        if spf {
+            self.spf_aligned = self.spf_aligned.saturating_add(messages);
+        }
+        if dkim {
+            self.dkim_aligned = self.dkim_aligned.saturating_add(messages);
+        }
+        match disposition {
+            "none" | "pass" => self.disposition_none = self.disposition_none.saturating_add(messages),
+            "quarantine" => {
+                self.disposition_quarantine = self.disposition_quarantine.saturating_add(messages);
+            }
+            "reject" => self.disposition_reject = self.disposition_reject.saturating_add(messages),
+            _ => {}
+        }
+    }
+}
+
+/// The totals of `report summary`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SummaryTotals {
+    /// The sums of all rows.
+    pub sums: MessageSums,
+    /// Different sources over all rows: a source of two domains counts once.
+    pub sources: u64,
+}
+
 /// A row of `report summary`: one policy domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryRow {

@@ -1,0 +1,343 @@
+-- Mailsonde: the whole newest schema. A new database is made by running this file; older ones reach it
+-- by the numbered steps in src/store/migrations.
+--
+-- Units stand in the names: _at is UTC seconds since 1970, _at_ms UTC milliseconds, _bytes bytes; a day is
+-- the number of UTC days since 1970-01-01. Booleans are 0 and 1. Domain names are lower-case A-labels.
+-- Identifiers: messages and reports have 63-bit numbers that rise with time and depend on no sequence;
+-- look-up tables have numbers made from a hash of their text.
+-- An address is stored in `source` so that it sorts and matches as an address: a byte 04 and four octets
+-- (IPv4, also IPv4-mapped IPv6), a byte 06 and sixteen octets (IPv6), a byte 7F and UTF-8 text where the
+-- reporter wrote something else, NULL where it wrote nothing.
+
+-- ---- Received mail -------------------------------------------------------------------------------
+
+-- One row: the bytes of one received mail or imported file.
+CREATE TABLE raw (
+    raw_id      INTEGER PRIMARY KEY,   -- usually the message_id of the first message with these bytes
+    encoding    TEXT NOT NULL,         -- plain: `bytes` as received | zlib: `bytes` compressed (RFC 1950) |
+                                       -- chunks: zlib in raw_chunk | spool: plain in a file beside the database
+    bytes       BLOB,                  -- NULL for chunks and spool
+    spool_file  TEXT                   -- name in the folder <database>-spool; NULL unless spool
+) STRICT;
+
+-- One row: one slice of compressed bytes too long for one row of raw.
+CREATE TABLE raw_chunk (
+    raw_id  INTEGER NOT NULL,          -- see raw; while raw.encoding is spool the slices are being written
+    seq     INTEGER NOT NULL,          -- order, from 0
+    bytes   BLOB NOT NULL,             -- one slice of the zlib stream
+    PRIMARY KEY (raw_id, seq)
+) STRICT;
+
+-- One row: one mail that was received or read from a mailbox, or one file that was imported.
+CREATE TABLE message (
+    message_id       INTEGER PRIMARY KEY,  -- shown in base 36, in the SMTP reply and in every view
+    received_at_ms   INTEGER NOT NULL,     -- when its last byte was here
+    origin           TEXT NOT NULL,        -- smtp | import | mailbox
+    purposes         TEXT NOT NULL,        -- what its recipients are for, words separated by blanks
+    file_name        TEXT,                 -- name of an imported file that is no mail; NULL for mail
+    peer_ip          BLOB,                 -- the client, written like `source`; NULL without transport
+    peer_port        INTEGER,              -- the client's port
+    helo             TEXT,                 -- HELO or EHLO name as sent
+    is_esmtp         INTEGER NOT NULL,     -- 1: EHLO was said
+    tls_version      TEXT,                 -- TLSv1.2 | TLSv1.3; NULL without TLS
+    tls_cipher       TEXT,                 -- the cipher suite's standard name
+    tls_server_name  TEXT,                 -- the name that the client asked for
+    mail_from        TEXT,                 -- reverse-path; '<>' is the null one, NULL not known
+    rcpt_to          TEXT NOT NULL,        -- accepted recipients, a JSON array
+    size_bytes       INTEGER NOT NULL,     -- bytes as received
+    sha256           BLOB NOT NULL,        -- SHA-256 of the bytes as received
+    raw_id           INTEGER NOT NULL,     -- the bytes, see raw; gone when pruned
+    status           TEXT NOT NULL,        -- pending: not read yet | read | duplicate: brought only what is counted
+                                           -- already | unread: could not be read | kept: ordinary mail
+    kind             TEXT,                 -- aggregate | failure | tls | bounce | probe | reply | other; NULL: pending
+    reason           TEXT,                 -- why it has this status, for people
+    duplicate_of     INTEGER,              -- message_id whose copy this is; NULL unless duplicate
+    deviations       TEXT,                 -- names of deviations from standards, a JSON array; NULL: pending
+    header_message_id TEXT,                -- the Message-ID field
+    subject          TEXT,                 -- the Subject field, decoded
+    header_from      TEXT,                 -- the From field's address
+    trust            TEXT,                 -- verified | unverified | failed | imported | pending
+    parser_version   INTEGER,              -- version of the reader that read it last
+    read_at_ms       INTEGER               -- when it was read last
+) STRICT;
+
+CREATE INDEX message_pending ON message (message_id) WHERE status = 'pending';
+CREATE INDEX message_received ON message (received_at_ms);
+-- Same bytes again? Only mail that was read: the intake does not pay for it.
+CREATE INDEX message_sha256 ON message (sha256) WHERE status <> 'pending';
+
+-- One row: one thing in a message that looks like a report and could not be read.
+CREATE TABLE unreadable (
+    message_id  INTEGER NOT NULL REFERENCES message (message_id),
+    seq         INTEGER NOT NULL,      -- order within the message, from 0
+    kind        TEXT NOT NULL,         -- truncated | corrupt | too-large | unsupported | malformed | forbidden |
+                                       -- empty | incomplete
+    reason      TEXT NOT NULL,         -- in words
+    place       TEXT NOT NULL,         -- part and entry names
+    PRIMARY KEY (message_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- ---- Look-up tables ------------------------------------------------------------------------------
+
+-- One row: one policy domain of which reports came, or that is watched.
+CREATE TABLE domain (
+    domain_id      INTEGER PRIMARY KEY,
+    name           TEXT NOT NULL UNIQUE,
+    is_configured  INTEGER NOT NULL,   -- 1: watched because the configuration names it
+    is_added       INTEGER NOT NULL    -- 1: watched because `domains add` named it
+) STRICT;
+
+-- One row: one author domain, envelope domain or other name of a record.
+CREATE TABLE name (
+    name_id  INTEGER PRIMARY KEY,      -- 0 stands for "other subdomains" in roll-ups and has no row
+    name     TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- One row: one reporter.
+CREATE TABLE reporter (
+    reporter_id  INTEGER PRIMARY KEY,
+    name_key     TEXT NOT NULL UNIQUE, -- org_name in lower case, else the domain of its e-mail
+    org_name     TEXT,                 -- as last written
+    email        TEXT                  -- as last written
+) STRICT;
+
+-- One row: one distinct list of raw authentication results; many records share it.
+CREATE TABLE auth_set (
+    auth_set_id  INTEGER PRIMARY KEY,
+    sha256       BLOB NOT NULL UNIQUE  -- of its results in a fixed form
+) STRICT;
+
+-- One row: one raw authentication result of such a list (RFC 9990 auth_results).
+CREATE TABLE auth_result (
+    auth_set_id  INTEGER NOT NULL REFERENCES auth_set (auth_set_id),
+    seq          INTEGER NOT NULL,     -- order as reported, from 0; DKIM before SPF
+    method       TEXT NOT NULL,        -- dkim | spf
+    domain       TEXT,                 -- d= of DKIM, the checked domain of SPF; NULL where left out
+    selector     TEXT,                 -- s= of DKIM
+    scope        TEXT,                 -- mfrom | helo of SPF
+    result       TEXT NOT NULL,        -- the word of RFC 8601, or another word in lower case; '' for none
+    written      TEXT,                 -- what was written, where it differs
+    human_result TEXT,                 -- the reporter's explanation
+    PRIMARY KEY (auth_set_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one distinct list of override reasons.
+CREATE TABLE reason_set (
+    reason_set_id  INTEGER PRIMARY KEY,
+    sha256         BLOB NOT NULL UNIQUE
+) STRICT;
+
+-- One row: one override reason of such a list (RFC 9990 policy_evaluated/reason).
+CREATE TABLE reason (
+    reason_set_id  INTEGER NOT NULL REFERENCES reason_set (reason_set_id),
+    seq            INTEGER NOT NULL,
+    type           TEXT NOT NULL,
+    comment        TEXT,
+    PRIMARY KEY (reason_set_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- ---- Aggregate reports ---------------------------------------------------------------------------
+
+-- One row: one aggregate report as one message brought it.
+CREATE TABLE report (
+    domain_id      INTEGER NOT NULL REFERENCES domain (domain_id),
+    day            INTEGER NOT NULL,   -- UTC day of the middle of its period; first day of a long one
+    report_id      INTEGER NOT NULL,   -- ours; the reporter's is external_id
+    last_day       INTEGER NOT NULL,   -- = day, or the last day over which its roll-up is spread
+    is_future      INTEGER NOT NULL,   -- 1: it ended over a day after it was read
+    status         TEXT NOT NULL,      -- counted: its rows and roll-up count | set-aside: another report with the
+                                       -- same key and other values counts | duplicate: no rows of its own
+    is_conflicting INTEGER NOT NULL,   -- 1: reports with the same key and other values exist
+    duplicate_of   INTEGER,            -- report_id of the one with the same values; NULL unless duplicate
+    message_id     INTEGER NOT NULL,   -- the message that brought it
+    place          TEXT NOT NULL,      -- part and entry names in the message
+    received_at_ms INTEGER NOT NULL,   -- when that message came
+    trust          TEXT NOT NULL,      -- verified | unverified | failed | imported | pending: what is counted;
+                                       -- a verified copy raises it
+    own_trust      TEXT NOT NULL,      -- the same of its own mail alone
+    reporter_id    INTEGER NOT NULL REFERENCES reporter (reporter_id),
+    external_id    TEXT NOT NULL,      -- report_id without < > and blanks: part of the key
+    begin_at       INTEGER NOT NULL,   -- first second of the period
+    end_at         INTEGER NOT NULL,   -- as reported, usually the last second
+    content_sha256 BLOB NOT NULL,      -- of the values read
+    records        INTEGER NOT NULL,   -- rows in record
+    messages       INTEGER NOT NULL,   -- sum of their counts
+    dmarc_pass     INTEGER NOT NULL,   -- of these messages: DKIM or SPF aligned and passing
+    parser_version INTEGER NOT NULL,
+    org_name       TEXT,               -- as written
+    email          TEXT,
+    extra_contact_info TEXT,
+    written_id     TEXT NOT NULL,      -- report_id as written
+    version        TEXT,
+    xml_namespace  TEXT,
+    generator      TEXT,
+    errors         TEXT,               -- error elements, a JSON array; NULL: none
+    policy_p       TEXT,               -- policy_published, as written; NULL where left out
+    policy_sp      TEXT,
+    policy_np      TEXT,
+    policy_adkim   TEXT,
+    policy_aspf    TEXT,
+    policy_pct     TEXT,
+    policy_fo      TEXT,
+    policy_testing TEXT,
+    policy_discovery_method TEXT,
+    PRIMARY KEY (domain_id, day, report_id)
+) STRICT, WITHOUT ROWID;
+
+-- The reports under one key (domain, reporter, id, period), and the promise that only one counts.
+CREATE INDEX report_key ON report (domain_id, reporter_id, external_id, begin_at, end_at);
+CREATE UNIQUE INDEX report_counted_once ON report (domain_id, reporter_id, external_id, begin_at, end_at)
+    WHERE status = 'counted';
+CREATE INDEX report_message ON report (message_id);
+CREATE INDEX report_spread ON report (domain_id, day, last_day) WHERE last_day > day;
+CREATE INDEX report_duplicate ON report (domain_id, duplicate_of) WHERE duplicate_of IS NOT NULL;
+CREATE INDEX report_conflicting ON report (domain_id, day) WHERE is_conflicting = 1;
+
+-- One row: one deviation of a report from its standard, the first of each name with its count.
+CREATE TABLE deviation (
+    domain_id  INTEGER NOT NULL,
+    day        INTEGER NOT NULL,
+    report_id  INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    name       TEXT NOT NULL,          -- stable, in kebab-case
+    count      INTEGER NOT NULL,       -- how often in this report; 0 for further examples of a name
+    place      TEXT NOT NULL,          -- element
+    original   TEXT NOT NULL,          -- what stood there
+    used       TEXT NOT NULL,          -- what we made of it
+    PRIMARY KEY (domain_id, day, report_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one record of one report. It counts if its report's status is `counted`.
+CREATE TABLE record (
+    domain_id        INTEGER NOT NULL,
+    day              INTEGER NOT NULL, -- as in report
+    report_id        INTEGER NOT NULL,
+    seq              INTEGER NOT NULL, -- order in the report, from 0
+    source           BLOB,             -- source_ip, see the head of this file
+    count            INTEGER,          -- messages; NULL where it could not be read
+    disposition      TEXT NOT NULL,    -- none | pass | quarantine | reject | another word | '' for none
+    dkim             TEXT NOT NULL,    -- policy_evaluated: pass | fail | another word | ''; only pass is a pass
+    spf              TEXT NOT NULL,    -- the same
+    header_from_id   INTEGER NOT NULL, -- author domain, see name; the policy domain where left out
+    envelope_from_id INTEGER,          -- see name; NULL where left out
+    envelope_to_id   INTEGER,          -- see name; NULL where left out
+    auth_set_id      INTEGER,          -- raw results; NULL for none
+    reason_set_id    INTEGER,          -- override reasons; NULL for none
+    PRIMARY KEY (domain_id, day, report_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row: the rows of one report that are not (or no longer) part of the store: being loaded, or removed.
+-- They are invisible, since there is no report, and deleted in slices; at start nothing of them remains.
+CREATE TABLE leftover (
+    report_id  INTEGER PRIMARY KEY,
+    domain_id  INTEGER NOT NULL,
+    day        INTEGER NOT NULL,
+    state      TEXT NOT NULL           -- loading | removed
+) STRICT;
+
+-- One row: messages of counted reports of one day by everything but their source.
+CREATE TABLE rollup (
+    domain_id      INTEGER NOT NULL,
+    day            INTEGER NOT NULL,
+    header_from_id INTEGER NOT NULL,   -- author domain, see name; 0: other subdomains (over 200 a domain and day)
+    reporter_id    INTEGER NOT NULL,
+    trust          TEXT NOT NULL,
+    disposition    TEXT NOT NULL,      -- none | pass | quarantine | reject | '' | other (any other word)
+    dkim           INTEGER NOT NULL,   -- 1: aligned and passing
+    spf            INTEGER NOT NULL,   -- 1: aligned and passing
+    span           TEXT NOT NULL,      -- day: reports of one day | spread: shares of longer ones | future
+    messages       INTEGER NOT NULL,
+    records        INTEGER NOT NULL,   -- of a spread report: all on its first day
+    PRIMARY KEY (domain_id, day, header_from_id, reporter_id, trust, disposition, dkim, spf, span)
+) STRICT, WITHOUT ROWID;
+
+-- One row: counted reports of one day by reporter. Long ones stand on their first day.
+CREATE TABLE report_rollup (
+    domain_id    INTEGER NOT NULL,
+    day          INTEGER NOT NULL,
+    reporter_id  INTEGER NOT NULL,
+    trust        TEXT NOT NULL,
+    span         TEXT NOT NULL,        -- day | spread | future
+    reports      INTEGER NOT NULL,
+    begin_at     INTEGER NOT NULL,     -- first begin
+    end_at       INTEGER NOT NULL,     -- last end
+    PRIMARY KEY (domain_id, day, reporter_id, trust, span)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one report for a domain that is not watched. Its message is kept; it is in no total.
+CREATE TABLE unclaimed (
+    domain      TEXT NOT NULL,         -- policy domain; '' beyond the number of domains that are kept apart
+    message_id  INTEGER NOT NULL REFERENCES message (message_id),
+    seq         INTEGER NOT NULL,      -- order within the message
+    messages    INTEGER NOT NULL,      -- as reported
+    PRIMARY KEY (domain, message_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX unclaimed_message ON unclaimed (message_id);
+
+-- ---- Views for people with sqlite3 or Datasette ----------------------------------------------------
+
+-- One row: one received mail or imported file, readable.
+CREATE VIEW v_messages AS
+SELECT m.message_id,
+       strftime('%Y-%m-%dT%H:%M:%SZ', m.received_at_ms / 1000, 'unixepoch') AS received_at,
+       m.origin, m.kind, m.status, m.reason, m.file_name, m.helo, m.tls_version, m.mail_from, m.rcpt_to,
+       m.header_message_id, m.subject, m.header_from, m.trust, m.size_bytes
+FROM message AS m;
+
+-- One row: one aggregate report, also copies and reports that are set aside.
+CREATE VIEW v_reports AS
+SELECT d.name AS domain, p.name_key AS reporter, r.org_name, r.email, r.written_id AS report_id,
+       strftime('%Y-%m-%dT%H:%M:%SZ', r.begin_at, 'unixepoch') AS begin,
+       strftime('%Y-%m-%dT%H:%M:%SZ', r.end_at, 'unixepoch') AS end,
+       r.status, r.is_conflicting, r.trust, r.records, r.messages, r.dmarc_pass, r.policy_p, r.policy_sp,
+       r.message_id
+FROM report AS r
+JOIN domain AS d ON d.domain_id = r.domain_id
+JOIN reporter AS p ON p.reporter_id = r.reporter_id;
+
+-- One row: messages of one day, policy domain, author domain, reporter and evaluation. No sources: fast.
+CREATE VIEW v_daily AS
+SELECT d.name AS domain, strftime('%Y-%m-%d', u.day * 86400, 'unixepoch') AS day,
+       CASE WHEN u.header_from_id = 0 THEN 'other subdomains' ELSE h.name END AS header_from,
+       p.name_key AS reporter, u.trust, u.disposition, u.dkim, u.spf, u.span, u.messages, u.records
+FROM rollup AS u
+JOIN domain AS d ON d.domain_id = u.domain_id
+LEFT JOIN name AS h ON h.name_id = u.header_from_id
+JOIN reporter AS p ON p.reporter_id = u.reporter_id
+WHERE u.records > 0 OR u.messages > 0;
+
+-- One row: one counted record. `source` is the address in hexadecimal after its family byte (see above),
+-- `source_ip` the dotted address of IPv4 and NULL otherwise.
+CREATE VIEW v_records AS
+SELECT d.name AS domain, strftime('%Y-%m-%d', c.day * 86400, 'unixepoch') AS day, p.name_key AS reporter,
+       r.written_id AS report_id,
+       CASE WHEN length(c.source) = 5 AND hex(substr(c.source, 1, 1)) = '04' THEN
+           ((instr('0123456789ABCDEF', substr(hex(c.source), 3, 1)) - 1) * 16
+               + instr('0123456789ABCDEF', substr(hex(c.source), 4, 1)) - 1) || '.' ||
+           ((instr('0123456789ABCDEF', substr(hex(c.source), 5, 1)) - 1) * 16
+               + instr('0123456789ABCDEF', substr(hex(c.source), 6, 1)) - 1) || '.' ||
+           ((instr('0123456789ABCDEF', substr(hex(c.source), 7, 1)) - 1) * 16
+               + instr('0123456789ABCDEF', substr(hex(c.source), 8, 1)) - 1) || '.' ||
+           ((instr('0123456789ABCDEF', substr(hex(c.source), 9, 1)) - 1) * 16
+               + instr('0123456789ABCDEF', substr(hex(c.source), 10, 1)) - 1)
+       END AS source_ip,
+       hex(c.source) AS source, c.count, c.disposition, c.dkim, c.spf, h.name AS header_from,
+       f.name AS envelope_from, t.name AS envelope_to, c.auth_set_id, c.reason_set_id
+FROM report AS r
+JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
+JOIN domain AS d ON d.domain_id = r.domain_id
+JOIN reporter AS p ON p.reporter_id = r.reporter_id
+JOIN name AS h ON h.name_id = c.header_from_id
+LEFT JOIN name AS f ON f.name_id = c.envelope_from_id
+LEFT JOIN name AS t ON t.name_id = c.envelope_to_id
+WHERE r.status = 'counted';
+
+-- One row: one deviation from the standard by one reporter.
+CREATE VIEW v_deviations AS
+SELECT p.name_key AS reporter, d.name AS domain, r.written_id AS report_id, v.name, v.count, v.place, v.original,
+       v.used
+FROM deviation AS v
+JOIN report AS r ON r.domain_id = v.domain_id AND r.day = v.day AND r.report_id = v.report_id
+JOIN domain AS d ON d.domain_id = v.domain_id
+JOIN reporter AS p ON p.reporter_id = r.reporter_id;

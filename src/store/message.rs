@@ -1,0 +1,380 @@
+//! Received messages: kept on arrival, given their status once they were read.
+
+use std::path::PathBuf;
+
+use ring::digest;
+use rusqlite::OptionalExtension;
+
+use super::writer::{Work, Writer};
+use super::{
+    FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
+    Reading, StoreError, aggregate, raw, reprocess, source, unclaimed,
+};
+use crate::classify::MessageKind;
+use crate::mail::Body;
+use crate::reports::{Unreadable, UnreadableKind};
+
+const INSERT: &str = "INSERT INTO message (message_id, received_at_ms, origin, purposes, file_name, peer_ip,
+    peer_port, helo, is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256,
+    raw_id, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'pending')
+    ON CONFLICT (message_id) DO NOTHING";
+const PENDING: &str = "SELECT received_at_ms, raw_id, read_at_ms IS NOT NULL FROM message
+    WHERE message_id = $1 AND status = 'pending'";
+const CURRENT: &str = "SELECT status, reason, duplicate_of FROM message WHERE message_id = $1";
+const FINISH: &str =
+    "UPDATE message SET status = $1, kind = $2, reason = $3, duplicate_of = $4, deviations = $5,
+    header_message_id = $6, subject = $7, header_from = $8, trust = $9, parser_version = $10, read_at_ms = $11
+    WHERE message_id = $12";
+const SAME: &str = "SELECT message_id, raw_id FROM message
+    WHERE sha256 = $1 AND status <> 'pending' AND message_id <> $2 ORDER BY message_id LIMIT 1";
+const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
+    AND EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id) ORDER BY m.message_id LIMIT 1";
+const INSERT_UNREADABLE: &str =
+    "INSERT INTO unreadable (message_id, seq, kind, reason, place) VALUES ($1, $2, $3, $4, $5)";
+const DELETE_UNREADABLE: &str = "DELETE FROM unreadable WHERE message_id = $1";
+
+/// A message that was written.
+pub(super) struct StoredNow {
+    /// Its id.
+    pub(super) id: MessageId,
+    /// Its spool file under its final name.
+    pub(super) spool_file: Option<PathBuf>,
+}
+
+/// Bytes that a waiting message takes in memory.
+pub(super) fn memory_bytes(message: &NewMessage) -> usize {
+    let body = match &message.body {
+        Body::Memory(bytes) => bytes.len(),
+        Body::Spool(_) => 0,
+    };
+    body + 512 + 64 * message.envelope.rcpt_to.len()
+}
+
+/// SHA-256 of the bytes; a spool file brings its own.
+pub(super) fn body_sha256(body: &Body) -> [u8; 32] {
+    match body {
+        Body::Memory(bytes) => sha256(bytes),
+        Body::Spool(file) => file.sha256,
+    }
+}
+
+/// SHA-256 of bytes.
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0u8; 32];
+    let digest = digest::digest(&digest::SHA256, bytes);
+    for (to, from) in out.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+/// Writes a new message as pending. `packed` are its compressed bytes where they are known already.
+pub(super) fn insert(
+    work: &mut Work<'_>,
+    message: NewMessage,
+    sha256: &[u8; 32],
+    packed: Option<&Packed>,
+) -> Result<StoredNow, StoreError> {
+    let NewMessage { envelope, body, purposes, file_name } = message;
+    let size_bytes = i64::try_from(body.size_bytes()).unwrap_or(i64::MAX);
+    // The same bytes imported again are not kept twice.
+    let known_raw = match packed {
+        Some(_) => same(work, sha256, MessageId(-1))?.map(|(_, raw_id)| raw_id),
+        None => None,
+    };
+    let mut purpose_words = String::new();
+    for purpose in purposes {
+        if !purpose_words.is_empty() {
+            purpose_words.push(' ');
+        }
+        purpose_words.push_str(purpose.as_str());
+    }
+    let peer_ip = envelope.peer.map(|peer| {
+        let mut out = Vec::with_capacity(17);
+        source::write_ip(peer.ip(), &mut out);
+        out
+    });
+    let tls = envelope.tls.as_ref();
+    let mail_from = envelope.mail_from.as_ref().map(ToString::to_string);
+    let rcpt_to = json_array(envelope.rcpt_to.iter().map(ToString::to_string));
+    let mut statement = work.connection.prepare_cached(INSERT)?;
+    // Another process may have taken the same number: the next one then.
+    let id = loop {
+        let id = work.ids.next(work.now);
+        let written = statement.execute(rusqlite::params![
+            id,
+            envelope.received_at.ms(),
+            envelope.origin.as_str(),
+            purpose_words,
+            file_name,
+            peer_ip,
+            envelope.peer.map(|peer| peer.port()),
+            envelope.helo,
+            envelope.is_esmtp,
+            tls.map(|tls| &tls.version),
+            tls.map(|tls| &tls.cipher),
+            tls.and_then(|tls| tls.server_name.as_ref()),
+            mail_from,
+            rcpt_to,
+            size_bytes,
+            sha256,
+            known_raw.unwrap_or(id),
+        ])?;
+        if written == 1 {
+            break id;
+        }
+    };
+    let spool_file = match known_raw {
+        Some(_) => None,
+        None => raw::insert(work, id, body, packed)?,
+    };
+    Ok(StoredNow { id: MessageId(id), spool_file })
+}
+
+/// A JSON array of strings; `[]` for none.
+pub(super) fn json_array(items: impl Iterator<Item = String>) -> String {
+    serde_json::Value::Array(items.map(serde_json::Value::String).collect()).to_string()
+}
+
+/// Another read message with the same bytes, and where its bytes are.
+fn same(work: &Work<'_>, sha256: &[u8; 32], but: MessageId) -> Result<Option<(i64, i64)>, StoreError> {
+    Ok(work
+        .connection
+        .prepare_cached(SAME)?
+        .query_row((sha256, but.0), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+/// See [`super::Store::find_same`].
+pub(super) fn find_same(writer: &Writer, sha256: [u8; 32]) -> Result<Option<MessageId>, StoreError> {
+    writer.run(move |work| {
+        let found = work
+            .connection
+            .prepare_cached(SAME_READ)?
+            .query_row([&sha256[..]], |row| row.get(0).map(MessageId))
+            .optional()?;
+        Ok(found)
+    })
+}
+
+/// Queues a reading: see [`super::Store::finish_then`].
+pub(super) fn queue_finish(
+    writer: &Writer,
+    message: MessageRef,
+    reading: Reading,
+    done: FinishDone,
+) -> Result<(), StoreError> {
+    for report in &reading.reports {
+        aggregate::check(&report.digest)?;
+    }
+    let sha256 = match &message {
+        MessageRef::New(message) => Some(body_sha256(&message.body)),
+        MessageRef::Stored(_) => None,
+    };
+    let mut bytes = 1_024 + reading.packed.as_ref().map_or(0, Packed::len);
+    if let MessageRef::New(message) = &message {
+        bytes += memory_bytes(message);
+    }
+    bytes += reading.reports.iter().map(aggregate::memory_bytes).sum::<usize>();
+    writer.queue(bytes, move |work| finish(work, message, sha256, reading), done)
+}
+
+/// Writes a reading within the open transaction.
+fn finish(
+    work: &mut Work<'_>,
+    message: MessageRef,
+    sha256: Option<[u8; 32]>,
+    reading: Reading,
+) -> Result<Finished, StoreError> {
+    let id = match message {
+        MessageRef::Stored(id) => id,
+        MessageRef::New(message) => {
+            let sha256 = sha256.unwrap_or_else(|| body_sha256(&message.body));
+            insert(work, *message, &sha256, reading.packed.as_ref())?.id
+        }
+    };
+    let pending = work
+        .connection
+        .prepare_cached(PENDING)?
+        .query_row([id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)))
+        .optional()?;
+    let Some((received_at_ms, raw_id, was_read)) = pending else { return already_finished(work, id) };
+    if was_read {
+        // What an earlier reading gave goes in the same transaction in which the new one comes.
+        reprocess::remove_derived(work, id)?;
+        work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
+    }
+    if let (None, Some(packed)) = (sha256, &reading.packed) {
+        raw::replace(work, raw_id, packed)?;
+    }
+    let Reading {
+        kind,
+        status,
+        reason,
+        mut deviations,
+        message_id,
+        subject,
+        header_from,
+        trust,
+        parser_version,
+        read_at,
+        packed: _,
+        unread,
+        reports,
+    } = reading;
+    for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {
+        work.connection.prepare_cached(INSERT_UNREADABLE)?.execute((
+            id.0,
+            seq,
+            unreadable_word(*kind),
+            reason,
+            place,
+        ))?;
+    }
+    let mut outcomes = Vec::with_capacity(reports.len());
+    let origin = aggregate::Origin { message_id: id, received_at_ms, trust, parser_version };
+    for (seq, ReadReport { place, digest, rows }) in (0i64..).zip(reports) {
+        for name in digest.deviations.names() {
+            if !deviations.iter().any(|known| known == name) {
+                deviations.push(name.to_owned());
+            }
+        }
+        outcomes.push(if unclaimed::is_claimed(work, &digest.key.domain)? {
+            aggregate::store(work, &origin, &place, &digest, rows)?
+        } else {
+            unclaimed::store(work, id, seq, &digest)?;
+            aggregate::drop_rows(work, rows)?;
+            Outcome::Unclaimed
+        });
+    }
+    let verdict = Verdict::of(id, kind, status, reason, &unread, &outcomes);
+    work.connection.prepare_cached(FINISH)?.execute(rusqlite::params![
+        verdict.status.as_str(),
+        kind.as_str(),
+        verdict.reason,
+        verdict.duplicate_of.map(|of| of.0),
+        json_array(deviations.into_iter()),
+        message_id,
+        subject,
+        header_from,
+        trust.as_str(),
+        parser_version,
+        read_at.ms(),
+        id.0,
+    ])?;
+    Ok(Finished {
+        message_id: id,
+        status: verdict.status,
+        reason: verdict.reason,
+        duplicate_of: verdict.duplicate_of,
+        reports: outcomes,
+        was_pending: true,
+    })
+}
+
+/// The state of a message that somebody else finished.
+fn already_finished(work: &Work<'_>, id: MessageId) -> Result<Finished, StoreError> {
+    let row = work
+        .connection
+        .prepare_cached(CURRENT)?
+        .query_row([id.0], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?)))
+        .optional()?;
+    let (status, reason, of) = row.ok_or_else(|| StoreError::NotFound(format!("message {id}")))?;
+    Ok(Finished {
+        message_id: id,
+        status: MessageStatus::parse(&status).unwrap_or(MessageStatus::Read),
+        reason,
+        duplicate_of: of.map(MessageId),
+        reports: Vec::new(),
+        was_pending: false,
+    })
+}
+
+/// The status of a message and why.
+struct Verdict {
+    status: MessageStatus,
+    reason: Option<String>,
+    duplicate_of: Option<MessageId>,
+}
+
+impl Verdict {
+    /// Judges by what was read, unless the caller has judged.
+    fn of(
+        id: MessageId,
+        kind: MessageKind,
+        status: Option<MessageStatus>,
+        reason: Option<String>,
+        unread: &[Unreadable],
+        outcomes: &[Outcome],
+    ) -> Self {
+        let first_copy_of = outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Duplicate { of } if *of != id => Some(*of),
+            _ => None,
+        });
+        let all_are_copies = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Duplicate { .. }));
+        let status = status.unwrap_or(if !unread.is_empty() {
+            MessageStatus::Unread
+        } else if all_are_copies && first_copy_of.is_some() {
+            MessageStatus::Duplicate
+        } else if !outcomes.is_empty() || kind != MessageKind::Other {
+            MessageStatus::Read
+        } else {
+            MessageStatus::Kept
+        });
+        let reason = reason.or_else(|| match (unread.first(), outcomes) {
+            (Some(first), []) if unread.len() == 1 => Some(first.reason.clone()),
+            (Some(first), _) => Some(format!(
+                "{} of {} could not be read: {}",
+                unread.len(),
+                unread.len() + outcomes.len(),
+                first.reason
+            )),
+            (None, outcomes) => reason_of(status, first_copy_of, outcomes),
+        });
+        let duplicate_of = first_copy_of.filter(|_| status == MessageStatus::Duplicate);
+        Self { status, reason, duplicate_of }
+    }
+}
+
+/// Why a message whose reports were all read has its status; `None` where there is nothing to say.
+fn reason_of(
+    status: MessageStatus,
+    first_copy_of: Option<MessageId>,
+    outcomes: &[Outcome],
+) -> Option<String> {
+    if let (MessageStatus::Duplicate, Some(of)) = (status, first_copy_of) {
+        return Some(format!("duplicate of {of}"));
+    }
+    let mut parts = Vec::new();
+    let duplicates = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Duplicate { .. })).count();
+    if duplicates > 0 {
+        parts.push(format!("{duplicates} of {} reports counted before", outcomes.len()));
+    }
+    let conflicting = outcomes.iter().find_map(|outcome| match outcome {
+        Outcome::Conflicting { counts } => Some(*counts),
+        _ => None,
+    });
+    match conflicting {
+        Some(true) => parts.push("conflicts with a report of the same id; this one counts".to_owned()),
+        Some(false) => parts.push("conflicts with a report of the same id; the other one counts".to_owned()),
+        None => {}
+    }
+    if outcomes.contains(&Outcome::Unclaimed) {
+        parts.push("for a domain that is not watched".to_owned());
+    }
+    if parts.is_empty() { None } else { Some(parts.join("; ")) }
+}
+
+/// The word of a class of unreadable things.
+fn unreadable_word(kind: UnreadableKind) -> &'static str {
+    match kind {
+        UnreadableKind::Truncated => "truncated",
+        UnreadableKind::Corrupt => "corrupt",
+        UnreadableKind::TooLarge => "too-large",
+        UnreadableKind::Unsupported => "unsupported",
+        UnreadableKind::Malformed => "malformed",
+        UnreadableKind::Forbidden => "forbidden",
+        UnreadableKind::Empty => "empty",
+        UnreadableKind::Incomplete => "incomplete",
+    }
+}

@@ -1,0 +1,150 @@
+//! Received messages as they are shown.
+
+use std::net::SocketAddr;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::super::{MessageStatus, StoreError, source};
+use crate::classify::MessageKind;
+use crate::clock::Timestamp;
+use crate::mail::{Address, Envelope, MessageId, Origin, Purpose, ReversePath, TlsSession};
+use crate::summary::{Answer, MessageRow, MessageTotals, Query, Trust};
+
+const PENDING: &str = "SELECT message_id FROM message WHERE status = 'pending' AND message_id > $1
+    ORDER BY message_id LIMIT $2";
+const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_name, peer_ip, peer_port, helo,
+    is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256, status, kind,
+    reason, duplicate_of, deviations, header_message_id, subject, header_from, trust, parser_version, read_at_ms
+    FROM message WHERE message_id = $1";
+
+/// Everything known of one message but its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// What its recipients are for.
+    pub purposes: Vec<Purpose>,
+    /// The name of an imported file that is no mail.
+    pub file_name: Option<String>,
+    /// Bytes as received.
+    pub size_bytes: u64,
+    /// SHA-256 of the bytes as received.
+    pub sha256: [u8; 32],
+    /// Its status.
+    pub status: MessageStatus,
+    /// What it is; `None` while it was never read.
+    pub kind: Option<MessageKind>,
+    /// Why it has its status.
+    pub reason: Option<String>,
+    /// The message of which it is a copy.
+    pub duplicate_of: Option<MessageId>,
+    /// Names of deviations.
+    pub deviations: Vec<String>,
+    /// The Message-ID field.
+    pub message_id: Option<String>,
+    /// The Subject field.
+    pub subject: Option<String>,
+    /// The address in the From field.
+    pub header_from: Option<String>,
+    /// How far its reports can be believed.
+    pub trust: Option<Trust>,
+    /// The version of the reader that read it last.
+    pub parser_version: Option<u32>,
+    /// When it was read last.
+    pub read_at: Option<Timestamp>,
+}
+
+/// Messages that wait to be read.
+pub(super) fn pending(
+    connection: &Connection,
+    after: Option<MessageId>,
+    limit: usize,
+) -> Result<Vec<MessageId>, StoreError> {
+    let after = after.map_or(-1, |id| id.0);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(PENDING)?;
+    let ids = statement.query_map((after, limit), |row| row.get(0).map(MessageId))?;
+    Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// One message.
+pub(super) fn one(connection: &Connection, id: MessageId) -> Result<StoredMessage, StoreError> {
+    connection
+        .prepare_cached(ONE)?
+        .query_row([id.0], read_one)
+        .optional()?
+        .ok_or_else(|| StoreError::NotFound(format!("message {id}")))
+}
+
+/// Reads a row of [`ONE`].
+fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
+    let peer_ip: Option<Vec<u8>> = row.get(5)?;
+    let peer_port: Option<u16> = row.get(6)?;
+    let peer = match (peer_ip.as_deref().and_then(source::read_ip), peer_port) {
+        (Some(ip), Some(port)) => Some(SocketAddr::new(ip, port)),
+        _ => None,
+    };
+    let tls = match (row.get::<_, Option<String>>(9)?, row.get::<_, Option<String>>(10)?) {
+        (Some(version), Some(cipher)) => Some(TlsSession { version, cipher, server_name: row.get(11)? }),
+        _ => None,
+    };
+    let mail_from = row.get::<_, Option<String>>(12)?.and_then(|text| match text.as_str() {
+        "<>" => Some(ReversePath::Null),
+        text => Address::parse(text).map(ReversePath::Address),
+    });
+    let origin = match row.get_ref(2)?.as_str()? {
+        "smtp" => Origin::Smtp,
+        "mailbox" => Origin::Mailbox,
+        _ => Origin::Import,
+    };
+    Ok(StoredMessage {
+        id: MessageId(row.get(0)?),
+        envelope: Envelope {
+            origin,
+            received_at: Timestamp::from_ms(row.get(1)?),
+            peer,
+            helo: row.get(7)?,
+            is_esmtp: row.get(8)?,
+            tls,
+            mail_from,
+            rcpt_to: strings(row.get_ref(13)?.as_str()?)
+                .iter()
+                .filter_map(|text| Address::parse(text))
+                .collect(),
+        },
+        purposes: row.get_ref(3)?.as_str()?.split(' ').filter_map(Purpose::parse).collect(),
+        file_name: row.get(4)?,
+        size_bytes: count(row.get(14)?),
+        sha256: row.get(15)?,
+        status: MessageStatus::parse(row.get_ref(16)?.as_str()?).unwrap_or(MessageStatus::Pending),
+        kind: row.get_ref(17)?.as_str_or_null()?.and_then(MessageKind::parse),
+        reason: row.get(18)?,
+        duplicate_of: row.get::<_, Option<i64>>(19)?.map(MessageId),
+        deviations: row.get_ref(20)?.as_str_or_null()?.map(strings).unwrap_or_default(),
+        message_id: row.get(21)?,
+        subject: row.get(22)?,
+        header_from: row.get(23)?,
+        trust: row.get_ref(24)?.as_str_or_null()?.and_then(Trust::parse),
+        parser_version: row.get(25)?,
+        read_at: row.get::<_, Option<i64>>(26)?.map(Timestamp::from_ms),
+    })
+}
+
+/// Reads a JSON array of strings as [`super::super::message::json_array`] wrote it.
+pub(super) fn strings(json: &str) -> Vec<String> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+/// A count from the database.
+pub(super) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+pub(super) fn messages(
+    _connection: &Connection,
+    _query: &Query,
+) -> Result<Answer<MessageRow, MessageTotals>, StoreError> {
+    Err(StoreError::Internal("not yet".to_owned()))
+}

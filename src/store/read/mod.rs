@@ -1,0 +1,123 @@
+//! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
+
+mod message;
+mod records;
+mod reports;
+mod scope;
+mod sources;
+mod stats;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::{
+    Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain, database, domain, raw, unclaimed, verify,
+};
+use crate::mail::MessageId;
+use crate::summary::{
+    Answer, DomainRow, MessageRow, MessageSums, MessageTotals, Query, RecordRow, RecordTotals, ReporterRow,
+    SourceRow, SummaryRow, SummaryTotals,
+};
+
+pub use message::StoredMessage;
+pub use stats::{StoreStats, TableStats};
+
+/// A read-only connection. Not shared between threads; open one for each.
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Reader {
+    /// Opens an existing database for reading.
+    ///
+    /// Errors: `NotOurs`, `TooNew`, `TooOld`, `Io` (also where there is no such file), `Busy`.
+    pub fn open(path: &Path, busy_timeout: Duration) -> Result<Self, StoreError> {
+        Ok(Self { connection: database::open_reader(path, busy_timeout)?, path: path.to_owned() })
+    }
+
+    /// A row a policy domain, sorted by messages.
+    pub fn summary(&self, query: &Query) -> Result<Answer<SummaryRow, SummaryTotals>, StoreError> {
+        self.consistently(|connection| reports::summary(connection, query))
+    }
+
+    /// A row a policy domain and author domain, sorted by messages.
+    pub fn domains(&self, query: &Query) -> Result<Answer<DomainRow, MessageSums>, StoreError> {
+        self.consistently(|connection| reports::domains(connection, query))
+    }
+
+    /// A row a reporter, sorted by messages.
+    pub fn reporters(&self, query: &Query) -> Result<Answer<ReporterRow, MessageSums>, StoreError> {
+        self.consistently(|connection| reports::reporters(connection, query))
+    }
+
+    /// A row a source address, sorted by messages.
+    pub fn sources(&self, query: &Query) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
+        self.consistently(|connection| sources::sources(connection, query))
+    }
+
+    /// A row a record, in the order of domain, day, report and place in the report.
+    pub fn records(&self, query: &Query) -> Result<Answer<RecordRow, RecordTotals>, StoreError> {
+        self.consistently(|connection| records::records(connection, query))
+    }
+
+    /// A row a received message or imported file, the newest first.
+    pub fn messages(&self, query: &Query) -> Result<Answer<MessageRow, MessageTotals>, StoreError> {
+        self.consistently(|connection| message::messages(connection, query))
+    }
+
+    /// Everything known of one message but its bytes.
+    pub fn message(&self, id: MessageId) -> Result<StoredMessage, StoreError> {
+        message::one(&self.connection, id)
+    }
+
+    /// The bytes of one message, as received.
+    pub fn raw(&self, id: MessageId) -> Result<Raw<'_>, StoreError> {
+        raw::open(&self.connection, &self.path, id)
+    }
+
+    /// The first `limit` messages that wait to be read, after `after`, in order of arrival.
+    pub fn pending(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<MessageId>, StoreError> {
+        message::pending(&self.connection, after, limit)
+    }
+
+    /// Domains that are not watched and of which reports came, the most messages first.
+    pub fn unclaimed(&self) -> Result<Vec<UnclaimedDomain>, StoreError> {
+        unclaimed::list(&self.connection)
+    }
+
+    /// Watched domains and domains with reports, by name.
+    pub fn watched(&self) -> Result<Vec<WatchedDomain>, StoreError> {
+        domain::list(&self.connection)
+    }
+
+    /// Rows and sizes.
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        self.consistently(|connection| stats::stats(connection, &self.path))
+    }
+
+    /// Recounts every sum from the raw rows and checks the file.
+    pub fn verify(&self) -> Result<Verification, StoreError> {
+        self.consistently(verify::verify)
+    }
+
+    /// Runs several statements on one state of the database.
+    fn consistently<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = self.connection.unchecked_transaction()?;
+        let answer = ask(&tx)?;
+        // Nothing was written: ending the transaction cannot matter to the answer.
+        drop(tx);
+        Ok(answer)
+    }
+}
