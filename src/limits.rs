@@ -129,6 +129,16 @@ pub const STORE_FREE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Wait of the sender for one reply.
 pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Wait of the sender for the reply to the final dot, RFC 5321 §4.5.3.2.6.
+pub const SUBMIT_DOT_TIMEOUT: Duration = Duration::from_secs(600);
+/// Wait of the sender for one address to answer.
+pub const SUBMIT_CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Wait of the sender for the reply to QUIT: nothing depends on it.
+pub const SUBMIT_QUIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Addresses of one host that the sender tries.
+pub const SUBMIT_ADDRESSES: usize = 8;
+/// Bytes of a message that the sender writes at once.
+pub const SUBMIT_BLOCK_BYTES: usize = 64 * 1024;
 /// Octets of one reply line, and lines of one reply, that the sender reads.
 pub const REPLY_LINE_BYTES: usize = 4_096;
 /// Lines of one reply that the sender reads.
