@@ -40,6 +40,8 @@ pub const NESTED_ARCHIVE_BYTES: usize = 64 * 1024 * 1024;
 pub const XML_DEPTH: usize = 32;
 /// Text of one XML element and one tag, bytes.
 pub const XML_TEXT_BYTES: usize = 64 * 1024;
+/// Repairs of broken markup in one report; more is no report.
+pub const XML_REPAIRS: u64 = 1_000;
 /// Records of one aggregate report.
 pub const REPORT_RECORDS: u64 = 5_000_000;
 /// DKIM results kept of one record (RFC 9990 §3.1.1.11 allows 100).
@@ -54,6 +56,12 @@ pub const REPORT_DEVIATIONS: usize = 50;
 pub const RECORDS_IN_MEMORY: u64 = 2_000;
 /// Author domains of one policy domain and day in the roll-up; the rest is "other subdomains".
 pub const ROLLUP_AUTHOR_DOMAINS: usize = 200;
+/// Author domains that one report's roll-up tells apart; the rest is `*.` and the policy domain.
+pub const DIGEST_AUTHOR_DOMAINS: usize = 2_000;
+/// Different disposition words outside the standards kept of one report; further ones are `other`.
+pub const DISPOSITION_WORDS: usize = 32;
+/// Reports of one document; two roots in a file occur.
+pub const DOCUMENT_REPORTS: usize = 50;
 /// Longest period whose rows belong to one day, seconds: 26 hours.
 pub const REPORT_DAY_SECONDS: i64 = 26 * 3_600;
 /// How far in the future a report may end before it is flagged, seconds.

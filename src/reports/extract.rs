@@ -1,1 +1,298 @@
 //! From the bytes of one attachment or file to the reports in it.
+//!
+//! Everything in every archive is looked at by content. Memory stays bounded: a report of many records
+//! is read twice, first for its digest, then for its rows, from the same packed bytes.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+
+use crate::limits;
+use crate::reports::aggregate::{ReadReport, Reader, Record};
+use crate::reports::digest::{DigestBuilder, DigestContext, ReportDigest};
+use crate::reports::sniff::Content;
+use crate::reports::unpack::{Document, walk};
+use crate::reports::{Budget, Unreadable, UnreadableKind};
+
+/// One attachment, body or file.
+#[derive(Debug, Clone, Copy)]
+pub struct Leaf<'a> {
+    /// Its bytes, transfer encoding undone.
+    pub bytes: &'a [u8],
+    /// Its name for the operator; may be made up.
+    pub place: &'a str,
+    /// Its file name, empty if it has none. A hint only.
+    pub file_name: &'a str,
+    /// True for text that a person may have written into a mail: only what begins like a report counts.
+    pub is_body: bool,
+}
+
+/// What stands in a leaf.
+#[derive(Debug)]
+pub enum Finding<'a> {
+    /// An aggregate report that was read whole.
+    Aggregate {
+        /// Where: names of the part and of archive entries, joined by `/`.
+        place: String,
+        /// All but the records.
+        digest: Box<ReportDigest>,
+        /// The records.
+        records: Records<'a>,
+    },
+    /// A TLS report (RFC 8460), recognised by its keys and not read further.
+    Tls {
+        /// Where.
+        place: String,
+    },
+    /// A mail within an archive or attachment, for the caller to look into.
+    Mail {
+        /// Where.
+        place: String,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// Something that looks like a report and cannot be read.
+    Unreadable(Unreadable),
+    /// Something else.
+    NotReport {
+        /// Where.
+        place: String,
+        /// What, for the operator.
+        what: String,
+    },
+}
+
+/// The records of a report: in memory, or to be read again from the packed bytes.
+#[derive(Debug)]
+pub enum Records<'a> {
+    /// At most [`limits::RECORDS_IN_MEMORY`].
+    Memory(Vec<Record>),
+    /// Any number.
+    Replay(Replay<'a>),
+}
+
+impl Records<'_> {
+    /// Hands all records to `each` in file order, until it breaks off.
+    ///
+    /// Errors: those of reading, which cannot occur where the bytes are those of the first pass.
+    pub fn each(&self, each: &mut dyn FnMut(&Record) -> ControlFlow<()>) -> Result<(), Unreadable> {
+        match self {
+            Self::Memory(records) => {
+                let _ = records.iter().try_for_each(each);
+                Ok(())
+            }
+            Self::Replay(replay) => replay.each(each),
+        }
+    }
+}
+
+/// A report that is read again from the bytes in which it was found.
+#[derive(Debug)]
+pub struct Replay<'a> {
+    bytes: &'a [u8],
+    /// Entry numbers of archives down to its document.
+    path: Vec<usize>,
+    /// Reports before it in the document.
+    before: usize,
+    /// Packed bytes against which the ratio was kept the first time.
+    packed: u64,
+}
+
+impl Replay<'_> {
+    /// Reads the records. See [`Records::each`].
+    fn each(&self, each: &mut dyn FnMut(&Record) -> ControlFlow<()>) -> Result<(), Unreadable> {
+        let mut result = Ok(());
+        let mut number = 0;
+        walk(self.bytes, "", &Budget::of_packed(self.packed), Some(&self.path), &mut |item| {
+            let document = match item {
+                Ok(document) if document.path == self.path => document,
+                Ok(_) => return ControlFlow::Continue(()),
+                Err(error) => {
+                    result = Err(error);
+                    return ControlFlow::Break(());
+                }
+            };
+            let mut reader = Reader::new(document.input);
+            loop {
+                let is_wanted = number == self.before;
+                let read = reader.next_report(&mut |record| {
+                    if is_wanted { each(record) } else { ControlFlow::Continue(()) }
+                });
+                match read {
+                    Ok(Some(_)) if !is_wanted => number += 1,
+                    Ok(_) => return ControlFlow::Break(()),
+                    Err(error) => {
+                        result = Err(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+        });
+        result
+    }
+}
+
+/// Finds everything in a leaf and hands it to `visit`, in order.
+///
+/// `context.file_name` is replaced by the entry's own name within archives.
+/// Errors: none; what cannot be read is a finding.
+pub fn extract<'a>(
+    leaf: Leaf<'a>,
+    context: &DigestContext<'_>,
+    budget: &Budget,
+    visit: &mut dyn FnMut(Finding<'a>),
+) {
+    walk(leaf.bytes, leaf.place, budget, None, &mut |item| {
+        match item {
+            Ok(document) => look(document, leaf, context, budget, visit),
+            Err(error) => visit(Finding::Unreadable(error.at(leaf.place))),
+        }
+        ControlFlow::Continue(())
+    });
+}
+
+/// Decides what a document is and reads it.
+fn look<'a>(
+    document: Document<'_, '_>,
+    leaf: Leaf<'a>,
+    context: &DigestContext<'_>,
+    budget: &Budget,
+    visit: &mut dyn FnMut(Finding<'a>),
+) {
+    let place = document.place.to_owned();
+    let is_top = document.path.is_empty();
+    let name = if is_top { leaf.file_name } else { document.name };
+    let unreadable = |kind, reason: String| Finding::Unreadable(Unreadable::new(kind, reason).at(&place));
+    match document.content {
+        Content::Xml => {
+            let context = DigestContext { file_name: name, ..*context };
+            read_xml(document, leaf, &context, budget, visit);
+        }
+        Content::TlsJson => visit(match drain(document.input) {
+            Ok(()) => Finding::Tls { place },
+            Err(error) => Finding::Unreadable(error.at(&place)),
+        }),
+        Content::Mail if !(leaf.is_body && is_top) => visit(match read_mail(document.input) {
+            Ok(bytes) => Finding::Mail { place, bytes },
+            Err(error) => Finding::Unreadable(error.at(&place)),
+        }),
+        Content::Empty if leaf.is_body && is_top => {}
+        // Seen from Yahoo, May 2023: the reporter has nothing to say and says so in its way.
+        Content::Empty | Content::Placeholder if is_report_name(name) || !is_top => {
+            let reason = format!("the reporter sent an empty placeholder ({})", document.content.name());
+            visit(unreadable(UnreadableKind::Empty, reason));
+        }
+        Content::EscapedXml => {
+            visit(unreadable(UnreadableKind::Malformed, "the report's markup is escaped as text".to_owned()));
+        }
+        Content::Unsupported(what) => {
+            visit(unreadable(UnreadableKind::Unsupported, format!("{what} is not supported")));
+        }
+        Content::Other("text" | "binary data") if is_report_name(name) => {
+            let reason = format!("named like a report, but it is {}", document.content.name());
+            visit(unreadable(UnreadableKind::Malformed, reason));
+        }
+        content => visit(Finding::NotReport { place, what: content.name().to_owned() }),
+    }
+}
+
+/// Reads all reports of an XML document; they count once its end is reached without damage.
+fn read_xml<'a>(
+    document: Document<'_, '_>,
+    leaf: Leaf<'a>,
+    context: &DigestContext<'_>,
+    budget: &Budget,
+    visit: &mut dyn FnMut(Finding<'a>),
+) {
+    let place = document.place;
+    let mut reader = Reader::new(document.input);
+    let mut reports: Vec<(ReadReport, DigestBuilder, Option<Vec<Record>>)> = Vec::new();
+    let mut kept = 0u64;
+    let error = loop {
+        let mut builder = DigestBuilder::new();
+        let mut records = Some(Vec::new());
+        let read = reader.next_report(&mut |record| {
+            builder.add(record);
+            if let Some(list) = &mut records {
+                if kept < limits::RECORDS_IN_MEMORY {
+                    kept += 1;
+                    list.push(std::mem::take(record));
+                } else {
+                    kept -= u64::try_from(list.len()).unwrap_or_default();
+                    records = None;
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        match read {
+            Ok(Some(_)) if reports.len() >= limits::DOCUMENT_REPORTS => {
+                let reason =
+                    format!("too large: more than {} reports in one document", limits::DOCUMENT_REPORTS);
+                break Some(Unreadable::new(UnreadableKind::TooLarge, reason));
+            }
+            Ok(Some(read)) => reports.push((read, builder, records)),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    // Whole reports before a broken one count, but only if the stream itself is sound.
+    if error.is_some() && !reports.is_empty() && reader.drain().is_err() {
+        reports.clear();
+    }
+    let notes = budget.take_notes();
+    if reports.is_empty() && error.is_none() {
+        let what = reader.other_root().map(|name| format!("XML document `{name}`"));
+        return visit(match what {
+            Some(what) => Finding::NotReport { place: place.to_owned(), what },
+            None => {
+                let error = Unreadable::new(UnreadableKind::Malformed, "XML without a feedback element");
+                Finding::Unreadable(error.at(place))
+            }
+        });
+    }
+    for (before, (read, builder, records)) in reports.into_iter().enumerate() {
+        let mut digest = match builder.finish(read, context) {
+            Ok(digest) => digest,
+            Err(error) => {
+                visit(Finding::Unreadable(error.at(place)));
+                continue;
+            }
+        };
+        for name in &notes {
+            digest.deviations.note(name, place, "", "");
+        }
+        let replay =
+            || Replay { bytes: leaf.bytes, path: document.path.to_vec(), before, packed: budget.packed() };
+        let records = records.map_or_else(|| Records::Replay(replay()), Records::Memory);
+        visit(Finding::Aggregate { place: place.to_owned(), digest: Box::new(digest), records });
+    }
+    if let Some(error) = error {
+        visit(Finding::Unreadable(error.at(place)));
+    }
+}
+
+/// Reads a stream to its end, for its checksum.
+fn drain(input: &mut dyn Read) -> Result<(), Unreadable> {
+    std::io::copy(input, &mut std::io::sink()).map(drop).map_err(Unreadable::from_io)
+}
+
+/// Reads a mail that has to be in memory.
+fn read_mail(input: &mut dyn Read) -> Result<Vec<u8>, Unreadable> {
+    let mut bytes = Vec::new();
+    let read = input.take(limits::MESSAGE_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(Unreadable::from_io)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limits::MESSAGE_BYTES {
+        return Err(Unreadable::new(UnreadableKind::TooLarge, "too large: a mail within an archive"));
+    }
+    Ok(bytes)
+}
+
+/// True for a file name that reports have.
+pub fn is_report_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let ends = [".xml", ".gz", ".zip", ".xml.gzip", ".tgz", ".gzip"];
+    lower.split('!').count() >= 4 || ends.iter().any(|end| lower.ends_with(end))
+}
+
+#[cfg(test)]
+#[path = "extract/tests.rs"]
+mod tests;

@@ -4,7 +4,10 @@ pub mod aggregate;
 pub mod deviation;
 pub mod digest;
 pub mod extract;
+mod inflate;
+pub mod quirk;
+pub mod sniff;
 pub mod unpack;
 
 pub use deviation::{Deviation, Deviations};
-pub use unpack::{Unreadable, UnreadableKind};
+pub use unpack::{Budget, Unreadable, UnreadableKind};

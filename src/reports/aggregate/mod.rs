@@ -2,7 +2,15 @@
 //!
 //! [`reader`] makes them from XML. Words outside the standard are kept, never folded into known ones.
 
+mod build;
+mod element;
 pub mod reader;
+mod text;
+mod values;
+mod window;
+
+pub use build::EachRecord;
+pub use reader::{ReadReport, Reader};
 
 use std::net::IpAddr;
 

@@ -1,0 +1,231 @@
+use std::ops::ControlFlow;
+
+use super::*;
+use crate::reports::aggregate::{Disposition, Evaluated, Record, Source};
+
+const RECORD: &str = "<record><row><source_ip>192.0.2.1</source_ip><count>3</count><policy_evaluated>\
+    <disposition>none</disposition><dkim>pass</dkim><spf>fail</spf></policy_evaluated></row><identifiers>\
+    <header_from>d.example</header_from></identifiers><auth_results><dkim><domain>d.example</domain>\
+    <selector>s</selector><result>pass</result></dkim><spf><domain>b.example</domain><scope>mfrom</scope>\
+    <result>fail</result></spf></auth_results></record>";
+
+const HEAD: &str = "<feedback><version>1.0</version><report_metadata><org_name>Org</org_name>\
+    <email>r@org.example</email><report_id>id-1</report_id><date_range><begin>1700000000</begin>\
+    <end>1700086399</end></date_range></report_metadata><policy_published><domain>d.example</domain>\
+    <adkim>r</adkim><aspf>r</aspf><p>none</p><sp>none</sp><pct>100</pct></policy_published>";
+
+/// A report of the usual head and `records`.
+fn report(records: &str) -> String {
+    format!("<?xml version=\"1.0\"?>\n{HEAD}{records}</feedback>\n")
+}
+
+/// All reports of a document with their records.
+fn read(bytes: &[u8]) -> Result<Vec<(ReadReport, Vec<Record>)>, Unreadable> {
+    let mut reader = Reader::new(bytes);
+    let mut all = Vec::new();
+    loop {
+        let mut records = Vec::new();
+        let mut keep = |record: &mut Record| {
+            records.push(record.clone());
+            ControlFlow::Continue(())
+        };
+        match reader.next_report(&mut keep)? {
+            Some(report) => all.push((report, records)),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// The only report of a document.
+#[track_caller]
+fn one(bytes: &[u8]) -> (ReadReport, Vec<Record>) {
+    let mut all = read(bytes).unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+fn names(report: &ReadReport) -> Vec<&'static str> {
+    report.deviations.names().collect()
+}
+
+#[test]
+fn a_plain_report() {
+    let (read, records) = one(report(RECORD).as_bytes());
+    assert_eq!(names(&read), Vec::<&str>::new());
+    assert_eq!(read.report.org_name.as_deref(), Some("Org"));
+    assert_eq!(read.report.policy.p.as_deref(), Some("none"));
+    assert_eq!((read.begin, read.end), (Some(1_700_000_000), Some(1_700_086_399)));
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].source, Source::Ip("192.0.2.1".parse().unwrap()));
+    assert_eq!(records[0].count, Some(3));
+    assert_eq!(records[0].disposition, Disposition::None);
+    assert!(records[0].passes_dmarc() && records[0].spf == Evaluated::Fail);
+    assert_eq!(records[0].dkim_results[0].selector.as_deref(), Some("s"));
+    assert_eq!(records[0].spf_results[0].scope.as_deref(), Some("mfrom"));
+}
+
+#[test]
+fn repairs_are_noted() {
+    let prefixed = report(RECORD).replace('<', "<d:").replace("<d:/", "</d:").replace("<d:?", "<?");
+    let cases: Vec<(String, &[&str])> = vec![
+        (report(RECORD).replace("<feedback", "<feedback xmlns=\"urn:ietf:params:xml:ns:dmarc-2.0\""), &[]),
+        (
+            report(RECORD).replace("<feedback", "<feedback xmlns='http//dmarc.org/x'"),
+            &[quirk::NAMESPACE_UNKNOWN],
+        ),
+        (prefixed.replace("<d:feedback", "<d:feedback xmlns:d=\"urn:ietf:params:xml:ns:dmarc-2.0\""), &[]),
+        (format!("\n \n{}", report(RECORD)), &[]),
+        (format!("junk {}", report(RECORD)), &[quirk::TEXT_BEFORE_ROOT]),
+        (report(RECORD).replace("?>", "\">"), &[quirk::DECLARATION_BROKEN]),
+        (report(RECORD) + "\0\0\0", &[]),
+        (report(RECORD) + "--boundary--", &[quirk::TRAILING_CONTENT]),
+        (report(RECORD).replace("</feedback>\n", "</feedback"), &[quirk::ROOT_NOT_CLOSED]),
+        (report(RECORD).replace("</feedback>\n", "</f"), &[quirk::ROOT_NOT_CLOSED]),
+        (report(RECORD).replace("<feedback>", "<xs:schema a=\"b\"><feedback>"), &[quirk::SCHEMA_ELEMENT]),
+        (report(RECORD).replace("<version>", "<xs:schema a=\"b\"><version>"), &[quirk::SCHEMA_ELEMENT]),
+        (report(RECORD).replace("<feedback>", "<!DOCTYPE feedback><feedback>"), &[quirk::DOCTYPE_SKIPPED]),
+        (report(RECORD).replace("source_ip>", "Source_IP>"), &[quirk::TAG_CAPITALIZED]),
+        (report(RECORD).replace(">r@org.example<", "><r@org.example><"), &[quirk::MARKUP_IN_TEXT]),
+        (report(RECORD).replace(">Org<", ">Org < Co<"), &[quirk::MARKUP_IN_TEXT]),
+        (report(RECORD).replace(">Org<", ">Org <Co<"), &[quirk::MARKUP_IN_TEXT]),
+        (report(RECORD).replace(">Org<", ">Org & Co<"), &[quirk::AMPERSAND_RAW]),
+        (report(RECORD).replace(">Org<", ">Org\u{7}<"), &[quirk::CONTROL_CHARACTER]),
+        (report(RECORD).replace(">Org<", ">&Eacute;<"), &[quirk::ENTITY_HTML]),
+        (report(RECORD).replace("<version>", "<weather/><version>"), &[quirk::ELEMENT_UNKNOWN]),
+        (report(RECORD).replace("<version>", "<extension><any>1</any></extension><version>"), &[]),
+        (report(RECORD).replace("identifiers>", "identities>"), &[quirk::IDENTITIES_ALIAS]),
+        (report(RECORD).replace("<sp>none</sp>", "<sp/>"), &[quirk::POLICY_NIL]),
+        (report(RECORD).replace("</row>", ""), &[quirk::ELEMENT_NOT_CLOSED]),
+        (report(RECORD).replace("</row>", "</row></column>"), &[quirk::END_TAG_STRAY]),
+        (report(&format!("{RECORD}<record/>")), &[quirk::RECORD_EMPTY]),
+        (report(RECORD).replace(">Org<", "><![CDATA[Org]]><"), &[]),
+        (report(RECORD).replace(">Org<", ">O<!-- - > -->rg<"), &[]),
+        (report(RECORD).replace("<email>", "<email lang='a>b'>"), &[]),
+    ];
+    for (text, want) in cases {
+        let (read, records) = one(text.as_bytes());
+        assert_eq!(names(&read), want, "{text}");
+        assert_eq!(records.iter().map(Record::messages).sum::<u64>(), 3, "{text}");
+        assert_eq!(records.len(), 1, "{text}");
+        assert_eq!(read.report.report_id, "id-1", "{text}");
+    }
+}
+
+#[test]
+fn texts_are_joined() {
+    let cases = [
+        (">Org<", "><![CDATA[Org & <Co>]]><", "Org & <Co>"),
+        (">Org<", ">Org<!-- c --> Ltd<", "Org Ltd"),
+        (">Org<", "> Org &amp; Co &#233; <", "Org & Co é"),
+        (">Org<", ">a <b@c> d<", "a <b@c> d"),
+        (">Org<", ">a < b<", "a < b"),
+        (">Org<", ">\u{a0}Org\u{a0}<", "Org"),
+    ];
+    for (from, to, want) in cases {
+        let (read, _) = one(report(RECORD).replace(from, to).as_bytes());
+        assert_eq!(read.report.org_name.as_deref(), Some(want));
+    }
+}
+
+#[test]
+fn several_roots_are_several_reports() {
+    let text = format!("{}{}", report(RECORD), report(&RECORD.repeat(2)).replace("id-1", "id-2"));
+    let all = read(text.as_bytes()).unwrap();
+    let ids: Vec<_> =
+        all.iter().map(|(read, records)| (read.report.report_id.as_str(), records.len())).collect();
+    assert_eq!(ids, [("id-1", 1), ("id-2", 2)]);
+}
+
+#[test]
+fn refusals_have_a_class() {
+    let whole = report(&RECORD.repeat(2));
+    let deep = report(&"<a>".repeat(100));
+    let cases: Vec<(String, UnreadableKind)> = vec![
+        (whole.replace("</record></feedback>", ""), UnreadableKind::Truncated),
+        (whole.replace("</feedback>", ""), UnreadableKind::Truncated),
+        (whole.replace("</feedback>", "<"), UnreadableKind::Truncated),
+        (whole.replace("</feedback>", "</"), UnreadableKind::Truncated),
+        (whole.replace("</record></feedback>", "</feedback>"), UnreadableKind::Malformed),
+        (
+            whole.replace("<feedback>", "<!DOCTYPE f [<!ENTITY a \"b\">]><feedback>"),
+            UnreadableKind::Forbidden,
+        ),
+        (whole.replace("<version>", "<!DOCTYPE f [<!ENTITY a \"b\">]><version>"), UnreadableKind::Forbidden),
+        (deep, UnreadableKind::TooLarge),
+        (report(&"x".repeat(limits::XML_TEXT_BYTES + 1)), UnreadableKind::TooLarge),
+        (report(&" ".repeat(1 << 20)), UnreadableKind::TooLarge),
+        (report(&format!("<a b=\"{}\"/>", "x".repeat(1 << 20))), UnreadableKind::TooLarge),
+        (report(&format!("<!--{}-->", "x".repeat(1 << 20))), UnreadableKind::TooLarge),
+        (report(&format!("<![CDATA[{}]]>", "x".repeat(1 << 20))), UnreadableKind::TooLarge),
+        (whole.replace("Org", &"<x@ ".repeat(5_000)), UnreadableKind::Malformed),
+        ("<feedback></feedback>".to_owned(), UnreadableKind::Incomplete),
+    ];
+    for (text, kind) in cases {
+        let error = read(text.as_bytes()).unwrap_err();
+        assert_eq!(error.kind, kind, "{error:?} for {}", text.chars().take(3_000).collect::<String>());
+    }
+}
+
+#[test]
+fn other_documents_hold_no_report() {
+    for (text, root) in
+        [("", None), ("unused", None), ("<html><body/></html>", Some("html")), ("a < b", None)]
+    {
+        let mut reader = Reader::new(text.as_bytes());
+        assert_eq!(reader.next_report(&mut |_| ControlFlow::Continue(())), Ok(None), "{text}");
+        assert_eq!(reader.other_root(), root, "{text}");
+    }
+}
+
+#[test]
+fn windows_never_change_the_values() {
+    // Long enough that every kind of token is cut somewhere by a window.
+    let mut text = String::from("<?xml version=\"1.0\"?>");
+    text.push_str(HEAD);
+    for number in 0..3_000 {
+        let odd = format!("<!-- {number} --><count> <![CDATA[{number}]]> </count>");
+        text.push_str(&RECORD.replace("<count>3</count>", &odd).replace(">s<", ">s&amp;é<"));
+    }
+    text.push_str("</feedback>");
+    let (read, records) = one(text.as_bytes());
+    assert_eq!(names(&read), Vec::<&str>::new());
+    for (number, record) in (0u64..).zip(&records) {
+        assert_eq!(record.count, Some(number));
+        assert_eq!(record.dkim_results[0].selector.as_deref(), Some("s&é"));
+    }
+    assert_eq!(records.len(), 3_000);
+}
+
+#[test]
+fn policy_twice_takes_the_first() {
+    let twice = "<policy_published><domain>d.example</domain><p>reject</p></policy_published><record>";
+    let (read, _) = one(report(RECORD).replacen("<record>", twice, 1).as_bytes());
+    assert_eq!(names(&read), [quirk::POLICY_TWICE]);
+    assert_eq!(read.report.policy.p.as_deref(), Some("none"));
+}
+
+#[test]
+fn a_reason_in_every_form() {
+    let cases = [
+        ("<reason>sampled_out</reason>", vec![("sampled_out", None)], vec![quirk::REASON_TEXT]),
+        ("<reason/>", vec![], vec![quirk::REASON_EMPTY]),
+        (
+            "<reason><type></type><comment>c</comment></reason>",
+            vec![("", Some("c"))],
+            vec![quirk::REASON_EMPTY],
+        ),
+        (
+            "<reason><type>Forwarded</type></reason> <reason> <type>other</type> <comment>x</comment></reason>",
+            vec![("forwarded", None), ("other", Some("x"))],
+            vec![],
+        ),
+    ];
+    for (text, want, noted) in cases {
+        let record = RECORD.replace("</policy_evaluated>", &format!("{text}</policy_evaluated>"));
+        let (read, records) = one(report(&record).as_bytes());
+        let reasons: Vec<_> =
+            records[0].reasons.iter().map(|r| (r.kind.as_str(), r.comment.as_deref())).collect();
+        assert_eq!(reasons, want);
+        assert_eq!(names(&read), noted, "{text}");
+    }
+}

@@ -1,0 +1,77 @@
+//! Bare reports: one quirk each, and thousands of real ones.
+
+use std::collections::BTreeMap;
+
+use super::read_file;
+use crate::support::shared;
+
+/// Every vector of bare XML gives the sum that its author worked out, or is refused as expected.
+#[test]
+fn xml_vectors() {
+    let Some(folder) = shared("corpus/vectors") else { return };
+    let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&expected).unwrap();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (name, want) in expected.iter().filter(|(name, _)| name.starts_with("xml/")) {
+        seen += 1;
+        let read = read_file(&folder.join(name));
+        let is_refused = read.digests.is_empty() && !read.unread.is_empty();
+        let is_right = match want.get("messages").and_then(serde_json::Value::as_u64) {
+            Some(messages) => {
+                let or_unread = want.get("or_unread").is_some();
+                read.digests.len() == 1 && read.messages() == messages || or_unread && is_refused
+            }
+            None => is_refused,
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{name}: want {want}, got {} and {:?} {:?}",
+                read.messages(),
+                read.unread,
+                read.others
+            ));
+        }
+    }
+    assert_eq!(seen, 64);
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Real reports of about 290 reporters against an independent reader's sums.
+///
+/// Where we differ, we are right: the other reader refuses files with a byte order mark (nine) and
+/// reports without a record (28), and splits periods of over 24 h into a record a day.
+#[test]
+fn real_reports() {
+    let Some(folder) = shared("corpus/aggregate") else { return };
+    let mut facts = csv::Reader::from_path(folder.join("facts_dmarcrua.csv")).unwrap();
+    let mut sums = BTreeMap::<&str, [u64; 4]>::new();
+    for row in facts.deserialize::<BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        let read = read_file(&folder.join("dmarcrua").join(&row["file"]));
+        let pass: u64 = read.digests.iter().map(|digest| digest.dmarc_pass).sum();
+        let number = |name: &str| row[name].parse::<u64>().unwrap_or(0);
+        let is_split = row["normalized"] == "True";
+        let is_same = read.digests.len() == 1
+            && read.messages() == number("messages")
+            && pass == number("dmarc_pass")
+            && (is_split || read.records() == number("records"));
+        let class = match row["type"].as_str() {
+            "aggregate" if is_same => "same",
+            _ if read.digests.is_empty() => "unread",
+            _ if read.records() == 0 => "empty",
+            "aggregate" => "other sums",
+            _ => "only we read it",
+        };
+        let sum = sums.entry(class).or_default();
+        for (total, add) in sum.iter_mut().zip([1, read.records(), read.messages(), pass]) {
+            *total += add;
+        }
+    }
+    let want = [
+        ("empty", [28, 0, 0, 0]),
+        ("only we read it", [9, 30, 37, 26]),
+        ("same", [2_112, 15_623, 130_854, 126_898]),
+    ];
+    assert_eq!(sums, BTreeMap::from(want));
+}
