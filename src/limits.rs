@@ -75,6 +75,8 @@ pub const UNCLAIMED_DOMAINS: usize = 10_000;
 
 /// Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and extensions.
 pub const COMMAND_LINE_BYTES: usize = 4_096;
+/// Octets of an overlong command line that are read away before the session is closed.
+pub const OVERLONG_LINE_BYTES: usize = 1024 * 1024;
 /// Recipients of one transaction; RFC 5321 §4.5.3.1.8 asks for 100.
 pub const RECIPIENTS: usize = 100;
 /// Octets of a local part, RFC 5321 §4.5.3.1.1.
@@ -111,6 +113,30 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(7_200);
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// One write to a client.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// A closing session reads away what the client still sends for so long, so that it sees the last reply.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same in bytes.
+pub const LINGER_BYTES: usize = 256 * 1024;
+/// Wait for a message to be kept, well inside the ten minutes of RFC 5321 §4.5.3.2.6.
+pub const KEEP_TIMEOUT: Duration = Duration::from_secs(120);
+/// `Received` fields of one message, above which it runs in a loop (RFC 5321 §6.3).
+pub const RECEIVED_FIELDS: usize = 100;
+/// Bodies in memory of all sessions together, bytes; above it bodies of any size are spooled.
+pub const BODIES_MEMORY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes of a spooled body that are gathered before they are written.
+pub const SPOOL_BLOCK_BYTES: usize = 256 * 1024;
+/// Connections that wait to be accepted on one listener.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Clients whose sessions and messages are counted at once.
+pub const CLIENTS: usize = 100_000;
+/// Longest pause after a failed accept, as when no file descriptor is left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest time between two looks at the certificate files.
+pub const CERTIFICATE_CHECK: Duration = Duration::from_secs(5);
+/// Recipients in one line of the log.
+pub const LOG_RECIPIENTS: usize = 5;
+/// Characters of one outside text in the log.
+pub const LOG_TEXT_CHARS: usize = 300;
 /// What is in flight at a graceful stop.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Forged or foreign tokens kept of one client in an hour.

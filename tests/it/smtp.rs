@@ -1,1 +1,22 @@
-//! To be filled: smtp.
+//! The receiver over real sockets.
+// `cfg(test)` tells the lints that helpers between the tests are tests too.
+
+/// Whole dialogues: the shipped transcripts and the session scripts of the third-party cases.
+#[cfg(test)]
+mod dialogues;
+
+/// What ends data, in the clear and within TLS.
+#[cfg(test)]
+mod smuggling;
+
+/// STARTTLS, certificates and broken handshakes.
+#[cfg(test)]
+mod tls;
+
+/// Limits, deadlines and clients that misbehave.
+#[cfg(test)]
+mod limits;
+
+/// Storage that refuses, sessions that panic, the stop.
+#[cfg(test)]
+mod lifecycle;

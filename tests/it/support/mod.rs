@@ -1,4 +1,10 @@
 //! What several tests need: temporary folders, third-party data, loopback peers.
+// `cfg(test)` tells the lints that helpers between the tests are tests too.
+
+#[cfg(test)]
+pub(crate) mod client;
+#[cfg(test)]
+pub(crate) mod sink;
 
 use std::path::PathBuf;
 
