@@ -1,0 +1,361 @@
+//! The arguments: what may be written, with an example for every command.
+//!
+//! Nothing stands here that does not work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The examples of the program as a whole.
+const EXAMPLES: &str = "\
+Examples:
+  mailsonde demo                                the product shown on this machine, no network
+  mailsonde import ~/reports                    read report files and mails
+  mailsonde report                              a line a domain
+  mailsonde report sources --domain example.com --since 30d
+  mailsonde serve                               receive reports and probes by SMTP
+
+Exit codes: 0 fine, 1 findings, 2 wrong use or configuration, 3 could not run";
+
+/// Sight for mail administrators: receives mail reports and probes over SMTP, answers with tables.
+#[derive(Debug, Parser)]
+#[command(name = "mailsonde", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(disable_help_subcommand = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArguments,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command; they stand before or after it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct GlobalArguments {
+    /// Configuration file [without it: ./mailsonde.toml, /etc/mailsonde/mailsonde.toml, defaults]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Database file, over the one of the configuration [without both: ./mailsonde.db]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub db: Option<PathBuf>,
+    /// How answers are printed
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Colour in tables; NO_COLOR is honoured
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+    /// Say more on standard error; twice: even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say less on standard error: errors only, no progress
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For eyes.
+    Table,
+    /// One object (docs/json-output.md).
+    Json,
+    /// One object a row, a line each.
+    Ndjson,
+    /// One line a row, safe to open in a spreadsheet.
+    Csv,
+    /// For tickets and wikis.
+    Markdown,
+    /// A self-contained page.
+    Html,
+}
+
+/// When tables are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive reports and probes by SMTP until stopped
+    #[command(after_help = "\
+Examples:
+  mailsonde serve                                  loopback ports, ./mailsonde.db
+  mailsonde --config /etc/mailsonde/mailsonde.toml serve
+
+SIGTERM and SIGINT finish what is in flight. Sockets are taken from systemd if it hands any over.")]
+    Serve(ServeArguments),
+    /// Show the product on this machine: shipped mail by real SMTP, probes good and bad, tables
+    #[command(after_help = "\
+Examples:
+  mailsonde demo
+  mailsonde demo --keep                            stay up to be tried by hand")]
+    Demo(DemoArguments),
+    /// Read report files, mails, mailboxes and folders into the store
+    #[command(after_help = "\
+Examples:
+  mailsonde import report.xml.gz mail.eml
+  mailsonde import ~/Maildir /var/spool/reports    folders with everything below them
+  mailsonde import - < mailbox.mbox
+  mailsonde import reports.tar.gz --format json
+
+What a file is, is decided by its content: .xml .gz .zip .json .eml .mbox .tar .tar.gz, Maildir.
+Reading a file again changes nothing. Exit code 1 if any file could not be read.")]
+    Import(ImportArguments),
+    /// Print what is in the store
+    #[command(after_help = "\
+Examples:
+  mailsonde report                                 a line a domain, everything stored
+  mailsonde report sources --domain example.com --since 30d
+  mailsonde report summary --since 2026-03-01 --until 2026-03-31 --format csv
+  mailsonde report messages --result unread --tz Europe/Berlin
+  mailsonde report --since yesterday --fail-if 'dmarc_fail > 0'")]
+    Report(ReportArguments),
+    /// Send probes and see what became of them
+    #[command(subcommand, after_help = "\
+Examples:
+  mailsonde probe send hq --wait 2m
+  mailsonde probe list --since 1d
+  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa")]
+    Probe(ProbeCommand),
+    /// Watched domains: those whose reports count
+    #[command(subcommand, after_help = "\
+Examples:
+  mailsonde domains add example.com example.net
+  mailsonde domains list")]
+    Domains(DomainsCommand),
+    /// Look after the store
+    #[command(subcommand, after_help = "\
+Examples:
+  mailsonde db stats
+  mailsonde db verify
+  mailsonde db reprocess --status unread")]
+    Db(DbCommand),
+    /// Check the configuration, or print an example of one
+    #[command(subcommand, after_help = "\
+Examples:
+  mailsonde config example > mailsonde.toml
+  mailsonde --config mailsonde.toml config check")]
+    Config(ConfigCommand),
+}
+
+/// `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArguments {}
+
+/// `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArguments {
+    /// Stay up after the tables are printed, until stopped
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArguments {
+    /// Files and folders; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+}
+
+/// `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// Which view
+    #[arg(value_enum, default_value_t = View::Summary, value_name = "VIEW")]
+    pub view: View,
+    /// The filters.
+    #[command(flatten)]
+    pub filter: FilterArguments,
+    /// Exit code 1 if this holds of the totals, such as 'dmarc_fail > 0'; may be given several times
+    #[arg(long, value_name = "EXPRESSION")]
+    pub fail_if: Vec<String>,
+}
+
+/// The views of `report`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// A line a policy domain.
+    Summary,
+    /// A line a source address.
+    Sources,
+    /// A line a policy domain and author domain.
+    Domains,
+    /// A line a reporter.
+    Reporters,
+    /// A line a record of a report.
+    Records,
+    /// A line a received mail.
+    Messages,
+    /// A line a probe.
+    Probes,
+}
+
+/// Filters and order of an answer.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterArguments {
+    /// This domain and all below it
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// From: 2026-03-01, an RFC 3339 time, 30d or 12h ago, today, yesterday
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// To, a day inclusive: as --since
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// One source or peer address
+    #[arg(long, value_name = "IP")]
+    pub source: Option<String>,
+    /// Reporters with this in their name
+    #[arg(long, value_name = "TEXT")]
+    pub reporter: Option<String>,
+    /// pass or fail of DMARC; a kind or status of messages; a state of probes
+    #[arg(long, value_name = "WORD")]
+    pub result: Option<String>,
+    /// Zone of mails and probes in tables; days of reports are UTC
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// Most rows; totals are of all
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
+    /// Column to sort by, as named in JSON; with - before it the largest first
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    pub sort: Option<String>,
+}
+
+/// `probe`.
+#[derive(Debug, Subcommand)]
+pub enum ProbeCommand {
+    /// Send one probe over a route of the configuration
+    #[command(after_help = "\
+Examples:
+  mailsonde probe send hq
+  mailsonde probe send hq --wait 2m --format json
+
+Exit code 1 if the probe was refused, is in doubt or, with --wait, did not arrive.")]
+    Send(ProbeSendArguments),
+    /// The probes sent, the newest first
+    #[command(after_help = "\
+Examples:
+  mailsonde probe list --since 1d
+  mailsonde probe list --result lost --limit 20")]
+    List(FilterArguments),
+    /// Everything known of one probe
+    #[command(after_help = "\
+Examples:
+  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa")]
+    Show(ProbeShowArguments),
+    /// The routes of the configuration
+    #[command(after_help = "\
+Examples:
+  mailsonde probe routes")]
+    Routes,
+}
+
+/// `probe send`.
+#[derive(Debug, Clone, Args)]
+pub struct ProbeSendArguments {
+    /// The route, as named in the configuration
+    pub route: String,
+    /// Wait this long for its arrival, such as 30s or 2m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<std::time::Duration>,
+}
+
+/// `probe show`.
+#[derive(Debug, Clone, Args)]
+pub struct ProbeShowArguments {
+    /// The token of the probe
+    pub token: String,
+}
+
+/// `domains`.
+#[derive(Debug, Subcommand)]
+pub enum DomainsCommand {
+    /// Watch domains: their reports count from now on, also those that came before
+    #[command(after_help = "\
+Examples:
+  mailsonde domains add example.com example.net")]
+    Add {
+        /// The domains
+        #[arg(required = true, value_name = "DOMAIN")]
+        domains: Vec<String>,
+    },
+    /// Watched domains, and others of which reports came
+    #[command(after_help = "\
+Examples:
+  mailsonde domains list
+  mailsonde domains list --format json")]
+    List,
+}
+
+/// `db`.
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Sizes and rows
+    #[command(after_help = "\
+Examples:
+  mailsonde db stats
+  mailsonde db stats --format json")]
+    Stats,
+    /// Recount every sum from the raw rows; exit code 1 if any differs
+    #[command(after_help = "\
+Examples:
+  mailsonde db verify")]
+    Verify,
+    /// Read stored mails again with the present readers
+    #[command(after_help = "\
+Examples:
+  mailsonde db reprocess                           everything
+  mailsonde db reprocess --status unread           what could not be read
+  mailsonde db reprocess --kind aggregate --since 30d")]
+    Reprocess(ReprocessArguments),
+}
+
+/// `db reprocess`.
+#[derive(Debug, Clone, Args)]
+pub struct ReprocessArguments {
+    /// Only mails with this status: read, duplicate, unread, kept
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only mails of this kind: aggregate, failure, tls, bounce, probe, reply, other
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<String>,
+    /// Only mails that came since then: as in `report`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only mails that came until then: as in `report`
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// List every fault with its line, or say what is in force
+    #[command(after_help = "\
+Examples:
+  mailsonde config check
+  mailsonde --config /etc/mailsonde/mailsonde.toml config check")]
+    Check,
+    /// Print a commented example
+    #[command(after_help = "\
+Examples:
+  mailsonde config example > mailsonde.toml")]
+    Example,
+}
+
+/// Reads a duration for clap.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    crate::config::file::parse_duration(text).ok_or_else(|| "write a number with s, m, h or d, such as 2m".to_owned())
+}
