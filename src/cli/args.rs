@@ -120,30 +120,42 @@ Examples:
   mailsonde report --since yesterday --fail-if 'dmarc_fail > 0'")]
     Report(ReportArguments),
     /// Send probes and see what became of them
-    #[command(subcommand, after_help = "\
+    #[command(
+        subcommand,
+        after_help = "\
 Examples:
   mailsonde probe send hq --wait 2m
   mailsonde probe list --since 1d
-  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa")]
+  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa"
+    )]
     Probe(ProbeCommand),
     /// Watched domains: those whose reports count
-    #[command(subcommand, after_help = "\
+    #[command(
+        subcommand,
+        after_help = "\
 Examples:
   mailsonde domains add example.com example.net
-  mailsonde domains list")]
+  mailsonde domains list"
+    )]
     Domains(DomainsCommand),
     /// Look after the store
-    #[command(subcommand, after_help = "\
+    #[command(
+        subcommand,
+        after_help = "\
 Examples:
   mailsonde db stats
   mailsonde db verify
-  mailsonde db reprocess --status unread")]
+  mailsonde db reprocess --status unread"
+    )]
     Db(DbCommand),
     /// Check the configuration, or print an example of one
-    #[command(subcommand, after_help = "\
+    #[command(
+        subcommand,
+        after_help = "\
 Examples:
   mailsonde config example > mailsonde.toml
-  mailsonde --config mailsonde.toml config check")]
+  mailsonde --config mailsonde.toml config check"
+    )]
     Config(ConfigCommand),
 }
 
@@ -357,5 +369,6 @@ Examples:
 
 /// Reads a duration for clap.
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    crate::config::file::parse_duration(text).ok_or_else(|| "write a number with s, m, h or d, such as 2m".to_owned())
+    crate::config::file::parse_duration(text)
+        .ok_or_else(|| "write a number with s, m, h or d, such as 2m".to_owned())
 }

@@ -130,9 +130,10 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
             ConfigError::Faults(faults) => Self::Config(faults),
-            other => {
-                Self::usage(other.to_string(), "name another file with --config, or see `mailsonde config example`")
-            }
+            other => Self::usage(
+                other.to_string(),
+                "name another file with --config, or see `mailsonde config example`",
+            ),
         }
     }
 }
@@ -146,10 +147,9 @@ impl From<StoreError> for Failure {
 impl From<anyhow::Error> for Failure {
     /// The whole chain of causes in one line.
     fn from(error: anyhow::Error) -> Self {
-        if let Some(cause) = error.downcast_ref::<std::io::Error>() {
-            if cause.kind() == std::io::ErrorKind::BrokenPipe {
-                return Self::ClosedPipe;
-            }
+        let cause = error.downcast_ref::<std::io::Error>();
+        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
+            return Self::ClosedPipe;
         }
         Self::run(format!("{error:#}"))
     }

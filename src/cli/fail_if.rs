@@ -49,15 +49,21 @@ impl FailIf {
     /// Errors: wrong use, with the form to write.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let fault = |what: &str| {
-            Failure::usage(format!("--fail-if {text:?}: {what}"), "write a total, a sign and a number: 'dmarc_fail > 0'")
+            Failure::usage(
+                format!("--fail-if {text:?}: {what}"),
+                "write a total, a sign and a number: 'dmarc_fail > 0'",
+            )
         };
         let at = text.find(['<', '>', '=', '!']).ok_or_else(|| fault("has no sign (< <= > >= == !=)"))?;
         let (name, rest) = text.split_at(at);
-        let (sign, operator) =
-            SIGNS.into_iter().find(|(sign, _)| rest.starts_with(sign)).ok_or_else(|| fault("has no such sign"))?;
+        let (sign, operator) = SIGNS
+            .into_iter()
+            .find(|(sign, _)| rest.starts_with(sign))
+            .ok_or_else(|| fault("has no such sign"))?;
         let number = rest.strip_prefix(sign).unwrap_or_default().trim();
         let plain = number.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_'));
-        let number = number.replace('_', "").parse().ok().filter(|_| plain).ok_or_else(|| fault("has no number"))?;
+        let number =
+            number.replace('_', "").parse().ok().filter(|_| plain).ok_or_else(|| fault("has no number"))?;
         let name = name.trim();
         if name.is_empty() {
             return Err(fault("names no total"));
@@ -122,7 +128,16 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(FailIf::parse(text).unwrap().holds(&sheet).unwrap(), want, "{text}");
         }
-        for text in ["", "dmarc_fail", "> 0", "dmarc_fail >", "dmarc_fail > x", "dmarc_fail > inf", "a ! 3", "a > 1 > 2"] {
+        for text in [
+            "",
+            "dmarc_fail",
+            "> 0",
+            "dmarc_fail >",
+            "dmarc_fail > x",
+            "dmarc_fail > inf",
+            "a ! 3",
+            "a > 1 > 2",
+        ] {
             assert!(FailIf::parse(text).is_err(), "{text}");
         }
         assert!(FailIf::parse("dmarc_fial > 0").unwrap().holds(&sheet).is_err());

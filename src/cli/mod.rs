@@ -1,9 +1,79 @@
-//! The command line.
+//! The command line: arguments, exit codes, one file a command.
+//!
+//! Data goes to standard output, everything else to standard error. docs/json-output.md and the exit codes
+//! of [`exit`] are contracts.
+
+pub mod args;
+pub mod config;
+pub mod context;
+pub mod db;
+pub mod domains;
+pub mod exit;
+pub mod fail_if;
+pub mod import;
+pub mod output;
+pub mod period;
+pub mod report;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Runs one command.
-pub fn run(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    ExitCode::SUCCESS
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::args::{Arguments, Command};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+
+/// Runs one command and returns the exit code of the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => exit::conclude(dispatch(arguments), &mut io::stderr().lock()),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Calls the command.
+fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
+    let context = Context::new(arguments.global);
+    context.start_logging();
+    let out = &mut io::BufWriter::new(io::stdout().lock());
+    match arguments.command {
+        Command::Import(arguments) => import::run(&context, &arguments, out),
+        Command::Report(arguments) => report::run(&context, &arguments, out),
+        Command::Domains(command) => domains::run(&context, &command, out),
+        Command::Db(command) => db::run(&context, &command, out),
+        Command::Config(command) => config::run(&context, &command, out),
+        Command::Serve(_) | Command::Demo(_) | Command::Probe(_) => Err(Failure::run("not wired yet")),
+    }
+}
+
+/// Prints help and version to standard output, faults of the arguments as `error:` and `hint:` lines.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe is no error.
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let mut err = io::stderr().lock();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = write!(
+            err,
+            "error: no command given\nhint: `mailsonde report` prints what is in the store\n\n{text}"
+        );
+        return ExitCode::from(2);
+    }
+    // The library writes `tip:` and `For more information, try '--help'.`
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let line = line.trim();
+        let line = match line.strip_prefix("tip: ").or_else(|| line.strip_prefix("For more information, ")) {
+            Some(hint) => format!("hint: {hint}"),
+            None => line.to_owned(),
+        };
+        // With standard error closed the code alone must do.
+        let _ = writeln!(err, "{}", crate::render::escape::terminal(&line));
+    }
+    ExitCode::from(2)
 }

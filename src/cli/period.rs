@@ -49,7 +49,12 @@ pub fn zone(name: Option<&str>) -> Result<TimeZone, Failure> {
 /// Reads both ends. Days are those of `zone`; `--until` includes its whole day.
 ///
 /// Errors: wrong use, also where the period is empty.
-pub fn asked(since: Option<&str>, until: Option<&str>, zone: &TimeZone, now: Timestamp) -> Result<Asked, Failure> {
+pub fn asked(
+    since: Option<&str>,
+    until: Option<&str>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Asked, Failure> {
     let mut asked = Asked::default();
     if let Some(text) = since {
         let (point, is_relative) = point("--since", text, zone, now)?;
@@ -64,14 +69,13 @@ pub fn asked(since: Option<&str>, until: Option<&str>, zone: &TimeZone, now: Tim
             Point::Instant(ms) => ms,
         });
     }
-    if let (Some(first), Some(end)) = (asked.period.since_ms, asked.period.until_ms) {
-        if first >= end {
-            let (since, until) = (since.unwrap_or_default(), until.unwrap_or_default());
-            return Err(Failure::usage(
-                format!("--since {since} is not before --until {until}"),
-                "the period is empty; swap the two or leave one out",
-            ));
-        }
+    let is_empty = asked.period.since_ms.zip(asked.period.until_ms).is_some_and(|(first, end)| first >= end);
+    if is_empty {
+        let (since, until) = (since.unwrap_or_default(), until.unwrap_or_default());
+        return Err(Failure::usage(
+            format!("--since {since} is not before --until {until}"),
+            "the period is empty; swap the two or leave one out",
+        ));
     }
     Ok(asked)
 }
@@ -81,7 +85,8 @@ pub fn whole_days(mut asked: Asked) -> Asked {
     let day_ms = |day: crate::clock::Day| day.start_seconds().saturating_mul(1_000);
     let Period { since_ms, until_ms } = asked.period;
     asked.period.since_ms = since_ms.and(asked.period.first_day()).map(day_ms);
-    asked.period.until_ms = until_ms.and(asked.period.last_day()).map(|day| day_ms(day).saturating_add(86_400_000));
+    asked.period.until_ms =
+        until_ms.and(asked.period.last_day()).map(|day| day_ms(day).saturating_add(86_400_000));
     asked
 }
 
@@ -184,9 +189,13 @@ mod tests {
         let midnight = NOW - 10 * 3_600_000;
         assert!(asked.is_relative);
         let wide = whole_days(asked);
-        assert_eq!((wide.period.since_ms, wide.period.until_ms), (Some(midnight - DAY), Some(midnight + DAY)));
+        assert_eq!(
+            (wide.period.since_ms, wide.period.until_ms),
+            (Some(midnight - DAY), Some(midnight + DAY))
+        );
         // An exclusive end at midnight does not touch the next day.
-        let edge = Asked { period: Period { since_ms: Some(midnight), until_ms: Some(midnight + DAY) }, ..asked };
+        let edge =
+            Asked { period: Period { since_ms: Some(midnight), until_ms: Some(midnight + DAY) }, ..asked };
         assert_eq!(whole_days(edge), edge);
     }
 }

@@ -10,6 +10,7 @@ use crate::config::file::{Section, Source};
 use crate::config::secret::Secret;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
+use crate::store::StoreOptions;
 
 /// Everything that a user may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +210,20 @@ impl Settings {
         };
         let faults = source.into_faults();
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// What the store needs to know.
+    pub fn store_options(&self) -> StoreOptions {
+        StoreOptions {
+            busy_timeout: limits::STORE_BUSY_TIMEOUT,
+            commit_messages: limits::COMMIT_MESSAGES,
+            transaction: limits::TRANSACTION,
+            queue_messages: limits::QUEUE_MESSAGES,
+            queue_bytes: limits::QUEUE_BYTES,
+            free_bytes: limits::STORE_FREE_BYTES,
+            database_bytes: None,
+            watch_all: self.domains.is_empty(),
+        }
     }
 
     /// The route with this name.

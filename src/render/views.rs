@@ -6,7 +6,7 @@ use crate::render::columns::{Column, Kind, Show, Spec};
 use crate::render::value::{Object, Value};
 use crate::summary::rows::{
     AuthResultRow, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
 /// Unit of sums of reported messages.
@@ -95,7 +95,38 @@ pub static SUMMARY: &[Column<SummaryRow>] = &[
     }),
 ];
 
-/// The totals of `summary`, `sources`, `domains` and `reporters`.
+/// The totals of `summary`.
+pub static SUMMARY_TOTALS: &[Column<SummaryTotals>] = &[
+    total("reports", REPORTS, "Aggregate reports counted.", |totals| Value::Count(totals.sums.reports)),
+    total("messages", MESSAGES, "Messages as reported.", |totals| Value::Count(totals.sums.messages)),
+    total("dmarc_pass", MESSAGES, "Messages with SPF or DKIM aligned and passing.", |totals| {
+        Value::Count(totals.sums.dmarc_pass)
+    }),
+    total("dmarc_fail", MESSAGES, "Messages with neither.", |totals| Value::Count(totals.sums.dmarc_fail)),
+    total("pass_percent", Kind::Percent, "`dmarc_pass` of `messages`; null without messages.", |totals| {
+        percent(&totals.sums)
+    }),
+    total("spf_aligned", MESSAGES, "Messages with SPF aligned and passing.", |totals| {
+        Value::Count(totals.sums.spf_aligned)
+    }),
+    total("dkim_aligned", MESSAGES, "Messages with DKIM aligned and passing.", |totals| {
+        Value::Count(totals.sums.dkim_aligned)
+    }),
+    total("disposition_none", MESSAGES, "Messages let through.", |totals| {
+        Value::Count(totals.sums.disposition_none)
+    }),
+    total("disposition_quarantine", MESSAGES, "Messages quarantined.", |totals| {
+        Value::Count(totals.sums.disposition_quarantine)
+    }),
+    total("disposition_reject", MESSAGES, "Messages rejected.", |totals| {
+        Value::Count(totals.sums.disposition_reject)
+    }),
+    total("sources", Kind::Count("addresses"), "Different source addresses over all domains.", |totals| {
+        Value::Count(totals.sources)
+    }),
+];
+
+/// The totals of `sources`, `domains` and `reporters`.
 pub static SUMS: &[Column<MessageSums>] = &[
     total("reports", REPORTS, "Aggregate reports counted.", |sums| Value::Count(sums.reports)),
     total("messages", MESSAGES, "Messages as reported.", |sums| Value::Count(sums.messages)),

@@ -34,7 +34,7 @@ fn sections() -> Vec<(&'static str, String)> {
         }};
     }
     vec![
-        view!("summary", views::SUMMARY, views::SUMS),
+        view!("summary", views::SUMMARY, views::SUMMARY_TOTALS),
         view!("sources", views::SOURCES, views::SUMS),
         view!("domains", views::DOMAINS, views::SUMS),
         view!("reporters", views::REPORTERS, views::SUMS),

@@ -8,7 +8,7 @@ use mailsonde::render::table::TableOptions;
 use mailsonde::render::{Column, Head, Sheet, csv, escape, html, json, markdown, table, views};
 use mailsonde::summary::rows::{
     Answer, AuthResultRow, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals,
-    RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow,
+    RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 use unicode_width::UnicodeWidthStr as _;
 
@@ -44,7 +44,7 @@ fn answer<R, T>(rows: Vec<R>, totals: T) -> Answer<R, T> {
     }
 }
 
-fn summary() -> Answer<SummaryRow, MessageSums> {
+fn summary() -> Answer<SummaryRow, SummaryTotals> {
     let row = |domain: &str, sums, sources| SummaryRow {
         domain: domain.to_owned(),
         sums,
@@ -58,7 +58,7 @@ fn summary() -> Answer<SummaryRow, MessageSums> {
             row("a-very-long-name-of-a-department.of-a-subsidiary.example.net", sums(3, 2), 2),
             SummaryRow { first: None, last: None, ..row("example.org", sums(0, 0), 0) },
         ],
-        sums(10_003, 10_001),
+        SummaryTotals { sums: sums(10_003, 10_001), sources: 13 },
     )
 }
 
@@ -227,7 +227,7 @@ fn each_view(mut run: impl FnMut(&'static str, &Sheet<'_>)) {
         let head = Head { view, title: view, domain: Some("example.com".to_owned()), ..Head::default() };
         Sheet::of_answer(head, columns, totals, answer)
     }
-    run("summary", &sheet("summary", views::SUMMARY, views::SUMS, &summary()));
+    run("summary", &sheet("summary", views::SUMMARY, views::SUMMARY_TOTALS, &summary()));
     run("sources", &sheet("sources", views::SOURCES, views::SUMS, &sources()));
     run("domains", &sheet("domains", views::DOMAINS, views::SUMS, &domains()));
     run("reporters", &sheet("reporters", views::REPORTERS, views::SUMS, &reporters()));
@@ -235,8 +235,8 @@ fn each_view(mut run: impl FnMut(&'static str, &Sheet<'_>)) {
     run("messages", &sheet("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, &messages()));
     run("probes", &sheet("probes", views::PROBES, views::PROBE_TOTALS, &probes()));
     let empty =
-        Answer { first: None, last: None, notes: Vec::new(), ..answer(Vec::new(), MessageSums::default()) };
-    run("empty", &sheet("summary", views::SUMMARY, views::SUMS, &empty));
+        Answer { first: None, last: None, notes: Vec::new(), ..answer(Vec::new(), SummaryTotals::default()) };
+    run("empty", &sheet("summary", views::SUMMARY, views::SUMMARY_TOTALS, &empty));
 }
 
 fn text(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
@@ -341,7 +341,7 @@ fn outside_text_is_harmless() {
     let colored = text(|out| {
         let answer = summary();
         let head = Head { view: "summary", title: "summary", ..Head::default() };
-        let sheet = Sheet::of_answer(head, views::SUMMARY, views::SUMS, &answer);
+        let sheet = Sheet::of_answer(head, views::SUMMARY, views::SUMMARY_TOTALS, &answer);
         table::write(&sheet, &TableOptions { width: Some(80), color: true, zone: TimeZone::UTC }, out)
     });
     assert!(colored.contains("\u{1b}["));
@@ -395,7 +395,7 @@ fn json_names_are_the_contract() {
 fn percentages_do_not_lie() {
     let answer = summary();
     let head = Head { view: "summary", title: "summary", ..Head::default() };
-    let sheet = Sheet::of_answer(head, views::SUMMARY, views::SUMS, &answer);
+    let sheet = Sheet::of_answer(head, views::SUMMARY, views::SUMMARY_TOTALS, &answer);
     let out = text(|out| json::write(&sheet, out));
     for want in ["\"pass_percent\":99.99,", "\"pass_percent\":66.67,", "\"pass_percent\":null,"] {
         assert!(out.contains(want), "{want} in {out}");

@@ -1,0 +1,105 @@
+//! `config check` and `config example`.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::args::ConfigCommand;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::config::example::EXAMPLE;
+use crate::config::{ListenerTls, Settings};
+use crate::render::{Column, Head, Kind, Sheet, Show, Value};
+
+/// One thing that is in force.
+struct InForce {
+    /// What it is.
+    setting: &'static str,
+    /// Its value.
+    value: String,
+}
+
+/// The columns of `config check`.
+static COLUMNS: &[Column<InForce>] = &[
+    Column::new("setting", "setting", Kind::Text, Show::Whole, "What is set.", |row| {
+        Value::Text(Cow::Borrowed(row.setting))
+    }),
+    Column::new("value", "value", Kind::Text, Show::Cut(20), "Its value.", |row| {
+        Value::Text(Cow::Borrowed(&row.value))
+    }),
+];
+
+/// Runs the command.
+pub fn run(context: &Context, command: &ConfigCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
+    match command {
+        ConfigCommand::Example => {
+            out.write_all(EXAMPLE.as_bytes())?;
+            out.flush()?;
+            Ok(Exit::Fine)
+        }
+        ConfigCommand::Check => check(context, out),
+    }
+}
+
+/// Lists the faults, or says what is in force.
+fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let settings = context.settings()?;
+    let rows = in_force(&settings);
+    let head = Head { view: "config", title: "Configuration in force", is_timeless: true, ..Head::default() };
+    let mut sheet = Sheet::of_rows(head, COLUMNS, &rows);
+    sheet.notes.clone_from(&settings.notes);
+    if settings.recipients.is_empty() {
+        sheet.notes.push("no [[recipient]]: `serve` would refuse all mail".to_owned());
+    }
+    context.output.print(&sheet, &TimeZone::UTC, out)?;
+    let unusable: Vec<String> = settings
+        .secrets()
+        .filter_map(|(sender, secret)| secret.read().err().map(|error| format!("[sender.{sender}]: {error}")))
+        .collect();
+    match unusable.first() {
+        None => Ok(Exit::Fine),
+        Some(_) => {
+            Err(Failure::usage(unusable.join("\n"), "a password comes from `env`, `file` or `command`"))
+        }
+    }
+}
+
+/// What is in force, in the order of the documentation.
+fn in_force(settings: &Settings) -> Vec<InForce> {
+    let mut rows = Vec::new();
+    let mut say = |setting: &'static str, value: String| rows.push(InForce { setting, value });
+    let file =
+        settings.file.as_ref().map_or_else(|| "none: defaults".to_owned(), |file| file.display().to_string());
+    say("file", file);
+    say("store", settings.store_path.display().to_string());
+    say("host_name", settings.receiver.host_name.clone().unwrap_or_else(|| "name of the machine".to_owned()));
+    let tls = match &settings.tls {
+        Some(files) => format!("{} with key {}", files.certificate.display(), files.key.display()),
+        None => "self-signed, made beside the database".to_owned(),
+    };
+    say("tls", tls);
+    for listener in &settings.listeners {
+        let tls = match listener.tls {
+            ListenerTls::StartTls => "STARTTLS offered",
+            ListenerTls::None => "no TLS",
+        };
+        say("listener", format!("{}, {tls}", listener.address));
+    }
+    for recipient in &settings.recipients {
+        say("recipient", format!("{} for {}", recipient.address, recipient.purpose.as_str()));
+    }
+    if settings.domains.is_empty() {
+        say("domain", "all are watched".to_owned());
+    }
+    for domain in &settings.domains {
+        say("domain", domain.to_string());
+    }
+    for route in &settings.routes {
+        let sender = &route.sender;
+        let by = format!("{}:{}", sender.host, sender.port);
+        let lost_after = route.lost_after.as_secs();
+        say("route", format!("{}: to {} by {by}, lost after {lost_after} s", route.name, route.to));
+    }
+    rows
+}

@@ -1,0 +1,97 @@
+//! What every command needs: the arguments that hold for all, the settings, the store.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::args::GlobalArguments;
+use crate::cli::exit::Failure;
+use crate::cli::output::Output;
+use crate::clock::{self, Timestamp};
+use crate::config::{self, Settings};
+use crate::limits;
+use crate::store::{Reader, Store};
+
+/// One run of the program.
+#[derive(Debug)]
+pub struct Context {
+    /// The options of every command.
+    pub global: GlobalArguments,
+    /// How answers are printed.
+    pub output: Output,
+    /// When the command began.
+    pub now: Timestamp,
+}
+
+impl Context {
+    /// Begins a run.
+    pub fn new(global: GlobalArguments) -> Self {
+        let output = Output::of(&global);
+        Self { global, output, now: clock::now() }
+    }
+
+    /// Writes the log to standard error: warnings, with `-v` what happens, with `-vv` everything, with `-q`
+    /// errors only. RUST_LOG overrides.
+    pub fn start_logging(&self) {
+        use tracing_subscriber::EnvFilter;
+        let level = match (self.global.quiet, self.global.verbose) {
+            (true, _) => "error",
+            (false, 0) => "warn,mailsonde=info",
+            (false, 1) => "info,mailsonde=debug",
+            (false, _) => "debug,mailsonde=trace",
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+        // A second call (several commands in one test process) keeps the first.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_target(false)
+            .try_init();
+    }
+
+    /// The settings, with `--db` over the path of the store.
+    ///
+    /// Errors: wrong configuration.
+    pub fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = config::load(self.global.config.as_deref())?;
+        if let Some(path) = &self.global.db {
+            settings.store_path.clone_from(path);
+        }
+        Ok(settings)
+    }
+
+    /// Opens the store for writing, makes it if there is none, and tells it the watched domains.
+    ///
+    /// Errors: wrong configuration, a store that cannot be opened.
+    pub fn open_store(&self) -> Result<(Settings, Store), Failure> {
+        let settings = self.settings()?;
+        let store = Store::open(&settings.store_path, settings.store_options())?;
+        store.set_watched(&settings.domains)?;
+        Ok((settings, store))
+    }
+
+    /// Opens the store for reading.
+    ///
+    /// Errors: wrong configuration, no store, a store that cannot be opened.
+    pub fn open_reader(&self) -> Result<Reader, Failure> {
+        let path = self.settings()?.store_path;
+        require_store(&path)?;
+        match Reader::open(&path, limits::STORE_BUSY_TIMEOUT) {
+            // Older: opened for writing it is upgraded.
+            Err(crate::store::StoreError::TooOld { .. }) => {
+                let (_, store) = self.open_store()?;
+                Ok(store.reader()?)
+            }
+            other => Ok(other?),
+        }
+    }
+}
+
+/// Says in words that there is no store, where there is none.
+fn require_store(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        return Ok(());
+    }
+    let shown: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Err(Failure::run(format!("no database at {}", shown.display()))
+        .hint("`mailsonde import PATH` or `mailsonde serve` makes one; --db names another"))
+}

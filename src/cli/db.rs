@@ -1,0 +1,120 @@
+//! `db stats`, `db verify` and `db reprocess`.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::classify::MessageKind;
+use crate::cli::args::{DbCommand, ReprocessArguments};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::period;
+use crate::config::fault::nearest;
+use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
+use crate::store::{MessageStatus, ReprocessFilter, TableStats};
+
+/// The columns of `db stats`.
+pub static STATS: &[Column<TableStats>] = &[
+    Column::new("table", "table", Kind::Text, Show::Whole, "The table.", |row| {
+        Value::Text(Cow::Borrowed(&row.name))
+    }),
+    Column::new("rows", "rows", Kind::Count("rows"), Show::Whole, "Its rows.", |row| Value::Count(row.rows)),
+];
+
+/// The columns of `db verify`.
+pub static DIFFERENCES: &[Column<String>] = &[Column::new(
+    "difference",
+    "difference",
+    Kind::Text,
+    Show::Cut(20),
+    "What was found and what it should be.",
+    |row| Value::Text(Cow::Borrowed(row)),
+)];
+
+/// Runs the command.
+pub fn run(context: &Context, command: &DbCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
+    match command {
+        DbCommand::Stats => stats(context, out),
+        DbCommand::Verify => verify(context, out),
+        DbCommand::Reprocess(arguments) => reprocess(context, arguments, out),
+    }
+}
+
+/// Sizes and rows.
+fn stats(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let stats = context.open_reader()?.stats()?;
+    let head = Head { view: "stats", title: "Store", is_timeless: true, ..Head::default() };
+    let sheet = Sheet::of_rows(head, STATS, &stats.tables).with_totals(vec![
+        ("schema_version", Value::Integer(stats.schema_version)),
+        ("database_bytes", Value::Count(stats.database_bytes)),
+        ("wal_bytes", Value::Count(stats.wal_bytes)),
+        ("spool_bytes", Value::Count(stats.spool_bytes)),
+        ("free_bytes", Value::Count(stats.free_bytes)),
+    ]);
+    context.output.print(&sheet, &TimeZone::UTC, out)?;
+    Ok(Exit::Fine)
+}
+
+/// Recounts everything.
+fn verify(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let found = context.open_reader()?.verify()?;
+    let head =
+        Head { view: "verify", title: "Recount from the raw rows", is_timeless: true, ..Head::default() };
+    let mut sheet = Sheet::of_rows(head, DIFFERENCES, &found.differences).with_totals(vec![
+        ("reports", Value::Count(found.reports)),
+        ("records", Value::Count(found.records)),
+        ("rollup_rows", Value::Count(found.rollup_rows)),
+        ("differences", Value::Count(u64::try_from(found.differences.len()).unwrap_or(u64::MAX))),
+    ]);
+    if found.differences.is_empty() {
+        sheet.notes.push("every sum agrees with the raw rows".to_owned());
+    }
+    context.output.print(&sheet, &TimeZone::UTC, out)?;
+    Ok(Exit::findings_if(!found.differences.is_empty()))
+}
+
+/// Makes mails pending and reads them.
+fn reprocess(
+    context: &Context,
+    arguments: &ReprocessArguments,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let (since, until) = (arguments.since.as_deref(), arguments.until.as_deref());
+    let asked = period::asked(since, until, &TimeZone::UTC, context.now)?;
+    let status = arguments.status.as_deref().map(|text| {
+        let words = || MessageStatus::ALL.iter().map(|status| status.as_str());
+        MessageStatus::parse(text).ok_or_else(|| unknown_word("--status", text, words()))
+    });
+    let kind = arguments.kind.as_deref().map(|text| {
+        let words = ["aggregate", "failure", "tls", "bounce", "probe", "reply", "other"];
+        MessageKind::parse(text).ok_or_else(|| unknown_word("--kind", text, words))
+    });
+    let filter = ReprocessFilter {
+        ids: None,
+        status: status.transpose()?,
+        kind: kind.transpose()?,
+        older_than_parser: None,
+        since_ms: asked.period.since_ms,
+        until_ms: asked.period.until_ms,
+    };
+    let (_, store) = context.open_store()?;
+    let pending = store.reprocess(&filter)?;
+    writeln!(out, "{}", escape::terminal(&format!("{pending} mails are read again")))?;
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// Wrong use: a word that is not in a list.
+pub fn unknown_word<'w>(
+    option: &str,
+    text: &str,
+    words: impl IntoIterator<Item = &'w str> + Clone,
+) -> Failure {
+    let all = words.clone().into_iter().collect::<Vec<_>>().join(", ");
+    let hint = match nearest(text, words) {
+        Some(near) => format!("did you mean `{near}`? One of: {all}"),
+        None => format!("one of: {all}"),
+    };
+    Failure::usage(format!("{option}: no such word: {text:?}"), hint)
+}

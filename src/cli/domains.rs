@@ -1,0 +1,124 @@
+//! `domains add` and `domains list`.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::args::DomainsCommand;
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::report::read_domain;
+use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
+
+/// One domain of `domains list`.
+pub struct ListedDomain {
+    /// Its name; absent: all beyond the cap of names kept.
+    pub domain: Option<String>,
+    /// True if its reports count.
+    pub watched: bool,
+    /// Why: `configuration`, `domains add`, `all`; absent if it is not watched.
+    pub by: Vec<&'static str>,
+    /// Reports.
+    pub reports: u64,
+    /// Messages in them.
+    pub messages: u64,
+}
+
+/// The columns of `domains list`.
+pub static COLUMNS: &[Column<ListedDomain>] = &[
+    Column::new(
+        "domain",
+        "domain",
+        Kind::Text,
+        Show::Cut(20),
+        "The policy domain; null for all beyond the cap of names kept.",
+        |row| Value::text(row.domain.as_deref()),
+    ),
+    Column::new("watched", "watched", Kind::Flag, Show::Whole, "True if its reports count.", |row| {
+        Value::Flag(row.watched)
+    }),
+    Column::new(
+        "watched_by",
+        "by",
+        Kind::List,
+        Show::Whole,
+        "`configuration`, `domains add`, or `default` where nothing is configured.",
+        |row| Value::List(row.by.iter().map(|word| Cow::Borrowed(*word)).collect()),
+    ),
+    Column::new("reports", "reports", Kind::Count("reports"), Show::Whole, "Aggregate reports.", |row| {
+        Value::Count(row.reports)
+    }),
+    Column::new(
+        "messages",
+        "messages",
+        Kind::Count("messages"),
+        Show::Whole,
+        "Messages as reported.",
+        |row| Value::Count(row.messages),
+    ),
+];
+
+/// Runs the command.
+pub fn run(context: &Context, command: &DomainsCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
+    match command {
+        DomainsCommand::Add { domains } => add(context, domains, out),
+        DomainsCommand::List => list(context, out),
+    }
+}
+
+/// Watches domains and reads again what came for them before.
+fn add(context: &Context, names: &[String], out: &mut dyn Write) -> Result<Exit, Failure> {
+    let domains = names.iter().map(|name| read_domain(name)).collect::<Result<Vec<_>, Failure>>()?;
+    let (_, store) = context.open_store()?;
+    let mut pending = 0;
+    for domain in &domains {
+        let again = store.add_domain(domain)?;
+        pending += again;
+        writeln!(out, "{}: watched", escape::terminal(domain.as_str()))?;
+    }
+    if pending > 0 {
+        writeln!(out, "{pending} mails are read again")?;
+    }
+    out.flush()?;
+    Ok(Exit::Fine)
+}
+
+/// Lists watched domains, then those that are not.
+fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let reader = context.open_reader()?;
+    let mut rows: Vec<ListedDomain> = reader
+        .watched()?
+        .into_iter()
+        .map(|domain| {
+            let mut by = Vec::new();
+            if domain.is_configured {
+                by.push("configuration");
+            }
+            if domain.is_added {
+                by.push("domains add");
+            }
+            if by.is_empty() {
+                by.push("default");
+            }
+            let (reports, messages) = (domain.reports, domain.messages);
+            ListedDomain { domain: Some(domain.name), watched: true, by, reports, messages }
+        })
+        .collect();
+    rows.extend(reader.unclaimed()?.into_iter().map(|domain| ListedDomain {
+        domain: domain.domain,
+        watched: false,
+        by: Vec::new(),
+        reports: domain.reports,
+        messages: domain.messages,
+    }));
+    let head = Head { view: "watched", title: "Domains", is_timeless: true, ..Head::default() };
+    let mut sheet = Sheet::of_rows(head, COLUMNS, &rows);
+    if rows.iter().any(|row| !row.watched) {
+        sheet.notes.push(
+            "domains that are not watched are in no total; `mailsonde domains add NAME` watches".to_owned(),
+        );
+    }
+    context.output.print(&sheet, &TimeZone::UTC, out)?;
+    Ok(Exit::Fine)
+}

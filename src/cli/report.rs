@@ -1,0 +1,201 @@
+//! `report VIEW`: the answers of the store.
+
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::cli::args::{FilterArguments, ReportArguments, View};
+use crate::cli::context::Context;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::fail_if::FailIf;
+use crate::cli::period;
+use crate::clock::Timestamp;
+use crate::config::fault::nearest;
+use crate::mail::DomainName;
+use crate::render::{Column, Head, Sheet, views};
+use crate::summary::{Answer, Query};
+
+/// Runs the command.
+pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let conditions =
+        arguments.fail_if.iter().map(|text| FailIf::parse(text)).collect::<Result<Vec<_>, Failure>>()?;
+    let question = Question::of(context, arguments.view, &arguments.filter)?;
+    let reader = context.open_reader()?;
+    let query = &question.query;
+    let print = Printer { context, question: &question, conditions: &conditions };
+    match arguments.view {
+        View::Summary => print.answer(&reader.summary(query)?, views::SUMMARY, views::SUMMARY_TOTALS, out),
+        View::Sources => print.answer(&reader.sources(query)?, views::SOURCES, views::SUMS, out),
+        View::Domains => print.answer(&reader.domains(query)?, views::DOMAINS, views::SUMS, out),
+        View::Reporters => print.answer(&reader.reporters(query)?, views::REPORTERS, views::SUMS, out),
+        View::Records => print.answer(&reader.records(query)?, views::RECORDS, views::RECORD_TOTALS, out),
+        View::Messages => {
+            print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
+        }
+        View::Probes => Err(Failure::run("not wired yet")),
+    }
+}
+
+/// A question with what its head shows.
+pub struct Question {
+    /// The question for the store.
+    pub query: Query,
+    /// The zone of instants.
+    pub zone: TimeZone,
+    /// The head of the answer.
+    pub head: Head,
+}
+
+impl Question {
+    /// Reads the filters of a view.
+    ///
+    /// Errors: wrong use, naming the option and what may stand there.
+    pub fn of(context: &Context, view: View, filter: &FilterArguments) -> Result<Self, Failure> {
+        let zone = period::zone(filter.tz.as_deref())?;
+        let (since, until) = (filter.since.as_deref(), filter.until.as_deref());
+        // Reports belong to UTC days, whatever the zone; mails and probes are instants.
+        let asked = if view.is_of_instants() {
+            period::asked(since, until, &zone, context.now)?
+        } else {
+            period::whole_days(period::asked(since, until, &TimeZone::UTC, context.now)?)
+        };
+        let domain = filter.domain.as_deref().map(read_domain).transpose()?;
+        let source = filter.source.as_deref().map(read_source).transpose()?;
+        if let Some(sort) = &filter.sort {
+            check_sort(view, sort)?;
+        }
+        let head = Head {
+            view: view.name(),
+            title: view.title(),
+            domain: domain.as_ref().map(ToString::to_string),
+            since: asked.period.since_ms.map(Timestamp::from_ms),
+            until: asked.period.until_ms.map(Timestamp::from_ms),
+            ..Head::default()
+        };
+        let query = Query {
+            domain,
+            period: asked.period,
+            is_relative: asked.is_relative,
+            source,
+            reporter: filter.reporter.clone(),
+            result: filter.result.clone(),
+            limit: filter.limit,
+            sort: filter.sort.clone(),
+        };
+        Ok(Self { query, zone, head })
+    }
+}
+
+/// Reads the name after `--domain`.
+pub fn read_domain(text: &str) -> Result<DomainName, Failure> {
+    DomainName::parse(text).ok_or_else(|| {
+        Failure::usage(format!("no domain name: {text:?}"), "write a name such as example.com")
+    })
+}
+
+/// Reads the address after `--source`.
+fn read_source(text: &str) -> Result<String, Failure> {
+    let ip = text.trim().trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    ip.map(|ip| ip.to_canonical().to_string()).map_err(|_| {
+        Failure::usage(
+            format!("--source: no IP address: {text:?}"),
+            "write an address such as 192.0.2.1 or 2001:db8::1",
+        )
+    })
+}
+
+/// Refuses a column that the view does not have.
+fn check_sort(view: View, sort: &str) -> Result<(), Failure> {
+    let name = sort.strip_prefix(['-', '+']).unwrap_or(sort);
+    let names = view.column_names();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`? Columns here: {}", names.join(", ")),
+        None => format!("columns here: {}", names.join(", ")),
+    };
+    Err(Failure::usage(format!("--sort: no column {name:?} in `{}`", view.name()), hint))
+}
+
+impl View {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Sources => "sources",
+            Self::Domains => "domains",
+            Self::Reporters => "reporters",
+            Self::Records => "records",
+            Self::Messages => "messages",
+            Self::Probes => "probes",
+        }
+    }
+
+    /// The title of its table.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Summary => "DMARC by policy domain",
+            Self::Sources => "DMARC by source",
+            Self::Domains => "DMARC by author domain",
+            Self::Reporters => "DMARC by reporter",
+            Self::Records => "Records of aggregate reports",
+            Self::Messages => "Mails received",
+            Self::Probes => "Probes",
+        }
+    }
+
+    /// True for mails and probes, which have an instant instead of days.
+    const fn is_of_instants(self) -> bool {
+        matches!(self, Self::Messages | Self::Probes)
+    }
+
+    /// The names of its columns.
+    fn column_names(self) -> Vec<&'static str> {
+        fn names<R>(columns: &'static [Column<R>]) -> Vec<&'static str> {
+            columns.iter().map(|column| column.spec.name).collect()
+        }
+        match self {
+            Self::Summary => names(views::SUMMARY),
+            Self::Sources => names(views::SOURCES),
+            Self::Domains => names(views::DOMAINS),
+            Self::Reporters => names(views::REPORTERS),
+            Self::Records => names(views::RECORDS),
+            Self::Messages => names(views::MESSAGES_RECEIVED),
+            Self::Probes => names(views::PROBES),
+        }
+    }
+}
+
+/// Prints answers and judges them.
+pub struct Printer<'p> {
+    /// The run.
+    pub context: &'p Context,
+    /// The question.
+    pub question: &'p Question,
+    /// The conditions of `--fail-if`.
+    pub conditions: &'p [FailIf],
+}
+
+impl Printer<'_> {
+    /// Prints one answer; findings if any condition holds of its totals.
+    pub fn answer<R, T>(
+        &self,
+        answer: &Answer<R, T>,
+        columns: &'static [Column<R>],
+        totals: &'static [Column<T>],
+        out: &mut dyn Write,
+    ) -> Result<Exit, Failure> {
+        let sheet = Sheet::of_answer(self.question.head.clone(), columns, totals, answer);
+        let mut found = false;
+        for condition in self.conditions {
+            found |= condition.holds(&sheet)?;
+        }
+        match self.context.output.print(&sheet, &self.question.zone, out) {
+            // Whoever reads has seen enough: the answer to --fail-if stays.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            other => other?,
+        }
+        Ok(Exit::findings_if(found))
+    }
+}
