@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::args::{ColorChoice, Format, GlobalArguments};
 use crate::render::table::TableOptions;
-use crate::render::{Sheet, csv, escape, html, json, markdown, table};
+use crate::render::{self, Sheet, escape};
 
 /// How answers are printed.
 #[derive(Debug, Clone, Copy)]
@@ -43,13 +43,13 @@ impl Output {
         match self.format {
             Format::Table => {
                 let options = TableOptions { width: self.width, color: self.color, zone: zone.clone() };
-                table::write(sheet, &options, out)?;
+                render::table::write(sheet, &options, out)?;
             }
-            Format::Json => json::write(sheet, out)?,
-            Format::Ndjson => json::write_lines(sheet, out)?,
-            Format::Csv => csv::write(sheet, out)?,
-            Format::Markdown => markdown::write(sheet, zone, out)?,
-            Format::Html => html::write(sheet, zone, out)?,
+            Format::Json => render::json::write(sheet, out)?,
+            Format::Ndjson => render::json::write_lines(sheet, out)?,
+            Format::Csv => render::csv::write(sheet, out)?,
+            Format::Markdown => render::markdown::write(sheet, zone, out)?,
+            Format::Html => render::html::write(sheet, zone, out)?,
         }
         out.flush()?;
         if matches!(self.format, Format::Ndjson | Format::Csv) {

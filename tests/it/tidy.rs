@@ -55,7 +55,7 @@ const OWNED_CRATES: [(&str, &[&str]); 15] = [
     ("quick_xml", &["reports"]),
     ("zip", &["reports"]),
     ("encoding_rs", &["reports"]),
-    ("flate2", &["reports", "store", "daemon"]),
+    ("flate2", &["reports", "store", "daemon", "cli/import"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("comfy_table", &["render"]),

@@ -1,5 +1,7 @@
 //! Tar archives, as far as report files are packed in them: ustar, pax and GNU long names.
 //!
+//! Here an archive is a folder in one file: every entry becomes an item of its own, streamed, however many there
+//! are. (An archive inside a mail is unpacked by `reports::unpack`, within the caps of one mail.)
 //! Only regular files are read; nothing is ever written to a path of the archive. Standard: POSIX.1-2017 pax.
 
 use std::io::{self, Read};
