@@ -275,6 +275,79 @@ CREATE TABLE unclaimed (
 
 CREATE INDEX unclaimed_message ON unclaimed (message_id);
 
+-- ---- Probes --------------------------------------------------------------------------------------
+
+-- One row: one probe. What became of it is judged from its events whenever somebody asks.
+CREATE TABLE probe (
+    token            TEXT PRIMARY KEY,     -- its name: `mf` and 32 characters, as in the recipient
+    route            TEXT NOT NULL,        -- name of its route; `route <number>` where only the token is known
+    route_number     INTEGER NOT NULL,     -- as in the token
+    kind             TEXT NOT NULL,        -- probe | reply | seed | negative | load | drill | bounce-test | reserved
+    profile          TEXT,                 -- plain | business | attach:<bytes> | utf8 | 8bit | longline;
+                                           -- NULL where only the token is known
+    template_version INTEGER,              -- of the profile's texts
+    mail_from        TEXT,                 -- reverse-path; '<>' is the null one
+    rcpt_to          TEXT,                 -- its recipient
+    header_message_id TEXT,                -- its Message-ID field
+    sent_at_ms       INTEGER NOT NULL,     -- when its first attempt began, or when its token was made
+    lost_after_ms    INTEGER NOT NULL,     -- wait after its acceptance until it is lost
+    deadline_ms      INTEGER               -- when time alone changes its state; NULL: never again
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX probe_sent ON probe (sent_at_ms);
+CREATE INDEX probe_open ON probe (deadline_ms) WHERE deadline_ms IS NOT NULL;
+
+-- One row: one thing that happened to a probe. Rows are only added; those of a received message are
+-- written anew when it is read again.
+CREATE TABLE probe_event (
+    token       TEXT NOT NULL REFERENCES probe (token),
+    seq         INTEGER NOT NULL,      -- order of writing, from 0
+    at_ms       INTEGER NOT NULL,      -- when it happened
+    event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed
+    phase       TEXT,                  -- of the dialogue: resolve | connect | banner | ehlo | starttls | tls | auth |
+                                       -- mail | rcpt | data | body | dot
+    code        INTEGER,               -- reply code
+    enhanced    TEXT,                  -- enhanced status code, RFC 3463
+    text        TEXT,                  -- of the reply, or what went wrong
+    message_id  INTEGER,               -- the received message, for arrived and replayed
+    is_timed    INTEGER,               -- arrived: 1: its time is known, 0: it was imported
+    PRIMARY KEY (token, seq)
+) STRICT, WITHOUT ROWID;
+
+-- A message is one arrival however often it is read.
+CREATE UNIQUE INDEX probe_event_message ON probe_event (message_id, token) WHERE message_id IS NOT NULL;
+
+-- One row: one attempt to hand a probe over.
+CREATE TABLE probe_attempt (
+    token            TEXT NOT NULL REFERENCES probe (token),
+    seq              INTEGER NOT NULL, -- order, from 0
+    started_at_ms    INTEGER NOT NULL,
+    ended_at_ms      INTEGER NOT NULL, -- when its outcome was known
+    peer_ip          BLOB,             -- the server, written like `source`; NULL without connection
+    peer_port        INTEGER,
+    addresses        TEXT NOT NULL,    -- addresses that did not answer and why, a JSON array of texts
+    extensions       TEXT NOT NULL,    -- keywords of the EHLO reply, a JSON array
+    tls_version      TEXT,             -- TLSv1.2 | TLSv1.3; NULL without TLS
+    tls_cipher       TEXT,             -- the cipher suite's standard name
+    tls_server_name  TEXT,             -- the name that was asked for
+    tls_verification TEXT,             -- verified | not checked | not verified: and why
+    certificate_sha256 BLOB,           -- of the server's certificate
+    queue_id         TEXT,             -- in the reply to the final dot, where its form is known
+    PRIMARY KEY (token, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one step of such an attempt. No secret is in it.
+CREATE TABLE probe_step (
+    token    TEXT NOT NULL,
+    attempt  INTEGER NOT NULL,         -- seq in probe_attempt
+    seq      INTEGER NOT NULL,         -- order, from 0
+    phase    TEXT NOT NULL,            -- as in probe_event, or quit
+    sent     TEXT,                     -- the command
+    reply    TEXT,                     -- the reply: code, enhanced code and text
+    took_us  INTEGER NOT NULL,         -- microseconds on the monotonic clock
+    PRIMARY KEY (token, attempt, seq)
+) STRICT, WITHOUT ROWID;
+
 -- ---- Views for people with sqlite3 or Datasette ----------------------------------------------------
 
 -- One row: one received mail or imported file, readable.
@@ -341,3 +414,16 @@ FROM deviation AS v
 JOIN report AS r ON r.domain_id = v.domain_id AND r.day = v.day AND r.report_id = v.report_id
 JOIN domain AS d ON d.domain_id = v.domain_id
 JOIN reporter AS p ON p.reporter_id = r.reporter_id;
+
+-- One row: one probe with its first times. Its state depends on the time of asking: `mailsonde report probes`.
+CREATE VIEW v_probes AS
+SELECT p.token, p.route, p.kind, p.profile, p.rcpt_to,
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.sent_at_ms / 1000.0, 'unixepoch') AS sent_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', MIN(CASE WHEN e.event = 'accepted' THEN e.at_ms END) / 1000.0, 'unixepoch')
+           AS accepted_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', MIN(CASE WHEN e.event = 'arrived' AND e.is_timed = 1 THEN e.at_ms END) / 1000.0,
+           'unixepoch') AS arrived_at,
+       SUM(e.event = 'arrived') AS arrivals
+FROM probe AS p
+LEFT JOIN probe_event AS e ON e.token = p.token
+GROUP BY p.token;

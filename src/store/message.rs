@@ -8,9 +8,10 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, raw, reprocess, source, unclaimed,
+    Reading, StoreError, aggregate, probe, raw, reprocess, source, unclaimed,
 };
 use crate::classify::MessageKind;
+use crate::clock::Timestamp;
 use crate::mail::Body;
 use crate::reports::{Unreadable, UnreadableKind};
 
@@ -203,6 +204,7 @@ fn finish(
         // What an earlier reading gave goes in the same transaction in which the new one comes.
         reprocess::remove_derived(work, id)?;
         work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
+        probe::forget(work, id)?;
     }
     if let (None, Some(packed)) = (sha256, &reading.packed) {
         raw::replace(work, raw_id, packed)?;
@@ -221,7 +223,9 @@ fn finish(
         packed: _,
         unread,
         reports,
+        probes,
     } = reading;
+    probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
     for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {
         work.connection.prepare_cached(INSERT_UNREADABLE)?.execute((
             id.0,

@@ -25,6 +25,7 @@ mod ids;
 mod intern;
 mod loading;
 mod message;
+mod probe;
 mod raw;
 mod read;
 mod reading;
@@ -38,16 +39,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Timestamp;
 use crate::mail::{DomainName, MessageId};
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
+use crate::smtp::submit::HandOver;
 
 pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
 pub use loading::LoadingId;
+pub use probe::{NewProbe, Sighting};
 pub use raw::{Packed, Raw, pack};
-pub use read::{Reader, StoreStats, StoredMessage, TableStats};
+pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
 pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, Reading, ReportRows,
 };
@@ -198,6 +202,27 @@ impl Store {
     /// Makes messages pending again, to be read from their stored bytes. Returns their number.
     pub fn reprocess(&self, filter: &ReprocessFilter) -> Result<u64, StoreError> {
         reprocess::mark(&self.writer, filter)
+    }
+
+    /// Keeps a new probe and that its sending begins; waits for the commit. Nothing may leave before.
+    ///
+    /// Errors: as for every write; `Contradiction` if the token is there already.
+    pub fn begin_probe(&self, probe: NewProbe) -> Result<(), StoreError> {
+        probe::begin(&self.writer, probe)
+    }
+
+    /// Notes that another attempt to send a probe begins; waits for the commit.
+    ///
+    /// Errors: as for every write; `NotFound`.
+    pub fn begin_probe_again(&self, token: &str, at: Timestamp) -> Result<(), StoreError> {
+        probe::begin_again(&self.writer, token, at)
+    }
+
+    /// Notes how an attempt to send a probe went; waits for the commit.
+    ///
+    /// Errors: as for every write; `NotFound`.
+    pub fn finish_probe(&self, token: &str, hand_over: HandOver) -> Result<(), StoreError> {
+        probe::finish(&self.writer, token, hand_over)
     }
 
     /// Opens a read-only connection.

@@ -6,7 +6,7 @@ use crate::mail::{Body, Envelope, MessageId, Purpose};
 use crate::reports::Unreadable;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
-use crate::store::{LoadingId, Packed};
+use crate::store::{LoadingId, Packed, Sighting};
 use crate::summary::Trust;
 
 /// A message to keep: the envelope as known, the bytes as received.
@@ -97,6 +97,8 @@ pub struct Reading {
     pub unread: Vec<Unreadable>,
     /// What was read whole, in order of appearance.
     pub reports: Vec<ReadReport>,
+    /// What it tells of our probes.
+    pub probes: Vec<Sighting>,
 }
 
 /// One aggregate report, read whole.

@@ -5,5 +5,8 @@
 /// A server that does what its script says.
 mod scripted;
 
+/// Probes in the store.
+mod stored;
+
 /// Handing over, phase by phase.
 mod submit;

@@ -1,6 +1,7 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
 mod message;
+mod probe;
 mod records;
 mod reports;
 mod scope;
@@ -15,13 +16,15 @@ use rusqlite::Connection;
 use super::{
     Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain, database, domain, raw, unclaimed, verify,
 };
+use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
-    Answer, DomainRow, MessageRow, MessageSums, MessageTotals, Query, RecordRow, RecordTotals, ReporterRow,
-    SourceRow, SummaryRow, SummaryTotals,
+    Answer, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
 pub use message::StoredMessage;
+pub use probe::{StoredAttempt, StoredProbe, StoredStep};
 pub use stats::{StoreStats, TableStats};
 
 /// A read-only connection. Not shared between threads; open one for each.
@@ -77,6 +80,21 @@ impl Reader {
     /// Everything known of one message but its bytes.
     pub fn message(&self, id: MessageId) -> Result<StoredMessage, StoreError> {
         message::one(&self.connection, id)
+    }
+
+    /// A row a probe sent in the period, the newest first, with its state at `now`.
+    pub fn probes(&self, query: &Query, now: Timestamp) -> Result<Answer<ProbeRow, ProbeTotals>, StoreError> {
+        self.consistently(|connection| probe::probes(connection, query, now))
+    }
+
+    /// Everything known of one probe, with its state at `now`; `token` is its name.
+    pub fn probe(&self, token: &str, now: Timestamp) -> Result<StoredProbe, StoreError> {
+        self.consistently(|connection| probe::one(connection, token, now))
+    }
+
+    /// The names of at most `limit` probes that are waited for at `now`, the next deadline first.
+    pub fn open_probes(&self, now: Timestamp, limit: usize) -> Result<Vec<String>, StoreError> {
+        probe::open(&self.connection, now, limit)
     }
 
     /// The bytes of one message, as received.
