@@ -72,6 +72,9 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
     let file =
         settings.file.as_ref().map_or_else(|| "none: defaults".to_owned(), |file| file.display().to_string());
     say("file", file);
+    if let Some(user) = &settings.user {
+        say("user", user.clone());
+    }
     say("store", settings.store_path.display().to_string());
     say("host_name", settings.receiver.host_name.clone().unwrap_or_else(|| "name of the machine".to_owned()));
     let tls = match &settings.tls {

@@ -10,6 +10,7 @@ use crate::config::file::{Section, Source};
 use crate::config::secret::Secret;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
+use crate::probe::compose::Profile;
 use crate::store::StoreOptions;
 
 /// Everything that a user may choose.
@@ -17,6 +18,8 @@ use crate::store::StoreOptions;
 pub struct Settings {
     /// The file that they were read from; absent for the defaults.
     pub file: Option<PathBuf>,
+    /// The user that `serve` becomes once its ports are open; absent: it stays who it is.
+    pub user: Option<String>,
     /// The database.
     pub store_path: PathBuf,
     /// Where the receiver listens.
@@ -166,8 +169,8 @@ pub struct RouteSettings {
     pub to: String,
     /// The sender's address.
     pub from: Address,
-    /// What the probe is made of, as written.
-    pub profile: String,
+    /// What its probes are made of.
+    pub profile: Profile,
     /// How long until a probe counts as lost.
     pub lost_after: Duration,
 }
@@ -183,6 +186,7 @@ impl Settings {
         });
         Self {
             file: None,
+            user: None,
             store_path: PathBuf::from("mailsonde.db"),
             listeners: default_listeners(),
             receiver: ReceiverSettings::with_default_limits(),
@@ -292,6 +296,10 @@ fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     if root.number("version", 1).is_some_and(|version| version != 1) {
         root.fault("version", "this program reads version 1 of the configuration", None);
     }
+    settings.user = root.parsed("user", "the name of a user", "mailsonde", |text| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+        (!text.is_empty() && text.chars().all(is_name)).then(|| text.to_owned())
+    });
     if let Some(store) = root.section("store") {
         if let Some(path) = store.path("path", "/var/lib/mailsonde/mailsonde.db") {
             settings.store_path = path;
@@ -561,7 +569,12 @@ fn read_route(
     let from = section.parsed("from", "a mail address", "probe@example.org", |text| {
         Address::parse(text).filter(|address| address.domain.is_some())
     });
-    let profile = section.text("profile", "plain").unwrap_or("plain").to_owned();
+    let profile = section.text("profile", "plain").map_or(Profile::Plain, |text| {
+        Profile::parse(text).unwrap_or_else(|error| {
+            section.fault("profile", error.to_string(), Some("for example `profile = \"plain\"`".to_owned()));
+            Profile::Plain
+        })
+    });
     let lost_after = section.duration("lost_after", "4h").unwrap_or(limits::PROBE_LOST_AFTER);
     if lost_after.is_zero() {
         section.fault(

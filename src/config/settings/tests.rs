@@ -38,6 +38,7 @@ fn the_example_is_valid() {
         .join("\n");
     let settings = Settings::parse(Path::new("m.toml"), &all).unwrap_or_else(|faults| panic!("{faults:?}"));
     assert!(settings.tls.is_some());
+    assert_eq!(settings.user.as_deref(), Some("mailsonde"));
 }
 
 #[test]
@@ -94,7 +95,8 @@ host_name = "mx example"
     assert_eq!(got[..want.len()], want, "{got:#?}");
     assert_eq!(got.len(), want.len() + 1);
     assert!(
-        got[want.len()].starts_with("21:2 unknown key `colours` in the file [known here: version, store,")
+        got[want.len()]
+            .starts_with("21:2 unknown key `colours` in the file [known here: version, user, store,")
     );
 }
 
@@ -160,6 +162,10 @@ profile = "attach:1MiB"
         (
             "[sender.a]\nhost = \"h\"\n[route.r]\nsender = \"a\"\nto = \"{token}{token}@b\"\nfrom = \"a@b\"",
             "an address with `{token}`",
+        ),
+        (
+            "[sender.a]\nhost = \"h\"\n[route.r]\nsender = \"a\"\nto = \"a@b\"\nfrom = \"a@b\"\nprofile = \"plane\"",
+            "no such profile: plane",
         ),
         ("[sender]\na = 1", "`sender.a` is no table"),
         (

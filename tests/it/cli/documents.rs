@@ -65,3 +65,49 @@ fn json_output_is_documented() {
         std::fs::write(&path, text).unwrap();
     }
 }
+
+/// Every key that the program knows stands in docs/configuration.md, and so does every section.
+#[test]
+fn every_setting_is_documented() {
+    let document =
+        std::fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md"))
+            .unwrap();
+    // An unknown key far from all others makes the program list the known ones.
+    let route = "sender = \"s\"\nto = \"a@b\"\nfrom = \"a@b\"";
+    let sections = [
+        ("[store]", String::new()),
+        ("[smtp]", String::new()),
+        ("[tls]", "certificate = \"c\"\nkey = \"k\"".to_owned()),
+        ("[[listener]]", "address = \"[::]:25\"".to_owned()),
+        ("[[recipient]]", "address = \"a@b\"\npurpose = \"tls\"".to_owned()),
+        ("[[domain]]", "name = \"a.example\"".to_owned()),
+        ("[sender.NAME]", "host = \"h\"".to_owned()),
+        ("[route.NAME]", route.to_owned()),
+    ];
+    for (section, keys) in sections {
+        let heading = format!("\n## {section}\n");
+        let part = document.split(&heading).nth(1).unwrap_or_else(|| panic!("no heading {section}"));
+        let part = part.split("\n## ").next().unwrap();
+        let text = format!("[sender.s]\nhost = \"h\"\n{section}\n{keys}\nqqqqqqqq = 1\n");
+        let faults = mailsonde::config::Settings::parse(std::path::Path::new("m.toml"), &text).unwrap_err();
+        assert_eq!(faults.len(), 1, "{section}: {faults:?}");
+        let hint = faults[0].hint.clone().unwrap();
+        for key in hint.strip_prefix("known here: ").unwrap().split(", ") {
+            assert!(
+                part.contains(&format!("| `{key}` |")),
+                "docs/configuration.md, {section}: no row for `{key}`"
+            );
+        }
+    }
+    let faults =
+        mailsonde::config::Settings::parse(std::path::Path::new("m.toml"), "qqqqqqqq = 1").unwrap_err();
+    let hint = faults[0].hint.clone().unwrap();
+    for key in hint.strip_prefix("known here: ").unwrap().split(", ") {
+        // Tables that have no effect yet are not documented.
+        let is_named = ["retention", "web"].contains(&key)
+            || [format!("| `{key}` |"), format!("## [{key}"), format!("## [[{key}")]
+                .iter()
+                .any(|m| document.contains(m));
+        assert!(is_named, "docs/configuration.md does not name `{key}`");
+    }
+}
