@@ -54,6 +54,8 @@ pub const REPORT_ERRORS: usize = 20;
 pub const REPORT_DEVIATIONS: usize = 50;
 /// Records above which a report is stored in slices instead of from memory.
 pub const RECORDS_IN_MEMORY: u64 = 2_000;
+/// The same by what the records take, bytes: two hundred results of three long texts are 1.2 MB a record.
+pub const RECORDS_IN_MEMORY_BYTES: usize = 8 * 1024 * 1024;
 /// Author domains of one policy domain and day in the roll-up; the rest is "other subdomains".
 pub const ROLLUP_AUTHOR_DOMAINS: usize = 200;
 /// Author domains that one report's roll-up tells apart; the rest is `*.` and the policy domain.

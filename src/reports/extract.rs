@@ -64,7 +64,7 @@ pub enum Finding<'a> {
 /// The records of a report: in memory, or to be read again from the packed bytes.
 #[derive(Debug)]
 pub enum Records<'a> {
-    /// At most [`limits::RECORDS_IN_MEMORY`].
+    /// At most [`limits::RECORDS_IN_MEMORY`] and [`limits::RECORDS_IN_MEMORY_BYTES`].
     Memory(Vec<Record>),
     /// Any number.
     Replay(Replay<'a>),
@@ -206,18 +206,23 @@ fn read_xml<'a>(
     let place = document.place;
     let mut reader = Reader::new(document.input);
     let mut reports: Vec<(ReadReport, DigestBuilder, Option<Vec<Record>>)> = Vec::new();
-    let mut kept = 0u64;
+    let (mut kept, mut kept_bytes) = (0u64, 0usize);
     let error = loop {
         let mut builder = DigestBuilder::new();
         let mut records = Some(Vec::new());
+        let mut own_bytes = 0usize;
         let read = reader.next_report(&mut |record| {
             builder.add(record);
             if let Some(list) = &mut records {
-                if kept < limits::RECORDS_IN_MEMORY {
+                let bytes = record.memory_bytes();
+                if kept < limits::RECORDS_IN_MEMORY && kept_bytes + bytes <= limits::RECORDS_IN_MEMORY_BYTES {
                     kept += 1;
+                    own_bytes += bytes;
+                    kept_bytes += bytes;
                     list.push(std::mem::take(record));
                 } else {
                     kept -= u64::try_from(list.len()).unwrap_or_default();
+                    kept_bytes -= own_bytes;
                     records = None;
                 }
             }

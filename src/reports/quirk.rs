@@ -55,6 +55,7 @@ quirks! {
     ENTITY_HTML = "entity-html", "A character entity of HTML that XML does not have.";
     ENTITY_UNKNOWN = "entity-unknown", "An undeclared entity was kept as text.";
     ROOT_NOT_CLOSED = "root-not-closed", "The file ends within the last end tag.";
+    TEXT_CUT = "text-cut", "A text is longer than is kept.";
     TEXT_TWICE = "element-twice", "An element that occurs once stands twice; the first counts.";
 
     // --- Head

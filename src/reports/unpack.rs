@@ -265,6 +265,9 @@ impl Walker<'_> {
         layers: usize,
         visit: Visit<'_>,
     ) -> ControlFlow<()> {
+        if layers >= limits::ARCHIVE_LAYERS {
+            return visit(Err(too_many_layers().at(place)));
+        }
         let depth = self.path.len();
         let mut number = 0;
         loop {
@@ -293,7 +296,8 @@ impl Walker<'_> {
                 match Peeked::new(Box::new(entry.by_ref())) {
                     Ok(stream) => {
                         self.path.push(number);
-                        let flow = self.stream(stream, &inner, &name, layers, visit);
+                        // A layer like any other: each one that is nested costs stack.
+                        let flow = self.stream(stream, &inner, &name, layers + 1, visit);
                         self.path.truncate(depth);
                         flow?;
                     }
@@ -371,7 +375,7 @@ fn is_junk(name: &str) -> bool {
 }
 
 fn too_many_layers() -> Unreadable {
-    let reason = format!("too large: more than {} layers of compression", limits::ARCHIVE_LAYERS);
+    let reason = format!("too large: more than {} layers of archives", limits::ARCHIVE_LAYERS);
     Unreadable::new(UnreadableKind::TooLarge, reason)
 }
 

@@ -252,6 +252,11 @@ impl Builder {
 
     /// Puts a value into its place.
     fn set(&mut self, element: Element, text: &str) {
+        let whole = text;
+        let text = cut(whole);
+        if text.len() < whole.len() {
+            self.deviations.note(quirk::TEXT_CUT, element.name(), whole, text);
+        }
         match element {
             Element::SourceIp => {
                 self.record.source = self.noted("source_ip", text, values::source(text));

@@ -106,6 +106,33 @@ impl Record {
         self.count.unwrap_or(0)
     }
 
+    /// Bytes that the record takes, about: its texts and the structs around them.
+    pub fn memory_bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let result = |result: &AuthResult| result.word.len() + text(&result.written);
+        let dkim = self.dkim_results.iter().map(|dkim| {
+            let texts = text(&dkim.domain) + text(&dkim.selector) + text(&dkim.human_result);
+            size_of::<DkimResult>() + texts + result(&dkim.result)
+        });
+        let spf = self.spf_results.iter().map(|spf| {
+            let texts = text(&spf.domain) + text(&spf.scope) + text(&spf.human_result);
+            size_of::<SpfResult>() + texts + result(&spf.result)
+        });
+        let reasons =
+            self.reasons.iter().map(|reason| size_of::<Reason>() + reason.kind.len() + text(&reason.comment));
+        let source = match &self.source {
+            Source::Text(text) => text.len(),
+            Source::Ip(_) | Source::Missing => 0,
+        };
+        let words = [self.disposition.as_str(), self.dkim.as_str(), self.spf.as_str()];
+        size_of::<Self>()
+            + source
+            + words.iter().map(|word| word.len()).sum::<usize>()
+            + text(&self.envelope_from)
+            + text(&self.envelope_to)
+            + dkim.chain(spf).chain(reasons).sum::<usize>()
+    }
+
     /// Empties the record and keeps its memory.
     pub fn clear(&mut self) {
         self.source = Source::Missing;

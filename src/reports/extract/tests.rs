@@ -115,6 +115,32 @@ fn a_large_report_is_read_again_from_its_entry() {
 }
 
 #[test]
+fn few_records_of_many_long_texts_are_not_held_in_memory() {
+    let long = "a".repeat(limits::HEADER_TEXT_BYTES * 2);
+    let results = format!("<dkim><domain>{long}</domain><result>{long}</result></dkim>").repeat(50);
+    let fat = format!(
+        "<identifiers><envelope_from>{long}</envelope_from></identifiers><auth_results>{results}</auth_results>\
+         </record>"
+    );
+    let text = report("fat", 60).replace("</record>", &fat);
+    let mut kept = 0;
+    let leaf = Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false };
+    extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
+        let Finding::Aggregate { digest, records, .. } = finding else { panic!("{finding:?}") };
+        assert!(matches!(records, Records::Replay(_)));
+        assert!(digest.deviations.names().any(|name| name == crate::reports::quirk::TEXT_CUT));
+        let each = &mut |record: &Record| {
+            kept += 1;
+            let most = 3 * limits::HEADER_TEXT_BYTES * (50 + 1);
+            assert!(record.memory_bytes() < most, "{} bytes", record.memory_bytes());
+            ControlFlow::Continue(())
+        };
+        records.each(each).unwrap();
+    });
+    assert_eq!(kept, 60);
+}
+
+#[test]
 fn no_cut_is_half_counted() {
     let whole = report("1", 2);
     for cut in 0..whole.len() {

@@ -74,6 +74,7 @@ fn every_wrapping() {
         (zip(&[("y.gz", &gzip(xml))]), vec![("a/y.gz", "<a/>")]),
         (tar(&two), vec![("a/x.xml", "<a/>"), ("a/x2.xml", "<b/>")]),
         (gzip(&tar(&two)), vec![("a/x.xml", "<a/>"), ("a/x2.xml", "<b/>")]),
+        (gzip(&tar(&[("y.gz", &gzip(xml))])), vec![("a/y.gz", "<a/>")]),
     ];
     for (bytes, want) in cases {
         let (found, refused) = all(&bytes);
@@ -102,6 +103,32 @@ fn refusals_have_a_class() {
         assert_eq!(found, []);
         assert_eq!(refused.iter().map(|error| error.kind).collect::<Vec<_>>(), [kind], "{refused:?}");
     }
+}
+
+#[test]
+fn layers_of_every_kind_are_capped() {
+    type Wrap = fn(&[u8]) -> Vec<u8>;
+    let kinds: [(&str, Wrap); 3] =
+        [("gzip", gzip), ("zip", |data| zip(&[("x", data)])), ("tar", |data| tar(&[("x", data)]))];
+    for (kind, wrap) in kinds {
+        let mut bytes = b"<a/>".to_vec();
+        for layer in 1..=200 {
+            bytes = wrap(&bytes);
+            let (found, refused) = all(&bytes);
+            let is_within = layer <= limits::ARCHIVE_LAYERS;
+            assert_eq!(found.len(), usize::from(is_within), "{layer} times {kind}");
+            assert_eq!(refused.len(), usize::from(!is_within), "{layer} times {kind}");
+        }
+    }
+    // One header a layer and nothing else: what a mail has room for is more than a stack has.
+    let mut bytes = vec![b'x'; 512];
+    for _ in 0..5_000 {
+        let mut header = tar(&[("x", b"")])[..512].to_vec();
+        header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+        bytes.splice(0..0, header);
+    }
+    let (found, refused) = all(&bytes);
+    assert_eq!((found.len(), refused.len()), (0, 1));
 }
 
 #[test]
