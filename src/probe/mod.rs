@@ -6,6 +6,7 @@
 pub mod compose;
 pub mod lifecycle;
 pub mod matching;
+pub mod plan;
 pub mod token;
 
 pub use token::{KeyRing, Kind, Place, Reading, Token, TokenTexts};

@@ -14,8 +14,10 @@ use super::{MessageId, StoreError, source};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::{Address, ReversePath};
+use crate::probe::compose::TEMPLATE_VERSION;
 use crate::probe::lifecycle::{self, Event, Options, Reason, What};
 use crate::probe::matching::{Matches, Standing};
+use crate::probe::plan::{Planned, RoutePlan};
 use crate::probe::token::{KeyRing, Kind, Token};
 use crate::smtp::submit::HandOver;
 
@@ -66,6 +68,25 @@ pub struct NewProbe {
     pub sent_at: Timestamp,
     /// How long after its acceptance it is lost.
     pub lost_after: Duration,
+}
+
+impl NewProbe {
+    /// The probe that was planned, as it is kept.
+    pub fn of(planned: &Planned, route: &RoutePlan<'_>, sent_at: Timestamp, lost_after: Duration) -> Self {
+        Self {
+            token: planned.texts.name().to_owned(),
+            route: route.name.to_owned(),
+            route_number: planned.token.route,
+            kind: planned.token.kind,
+            profile: route.profile.to_string(),
+            template_version: TEMPLATE_VERSION,
+            mail_from: planned.mail_from.clone(),
+            rcpt_to: planned.rcpt_to.clone(),
+            message_id: planned.message.message_id.clone(),
+            sent_at,
+            lost_after,
+        }
+    }
 }
 
 /// What a received message tells of one probe.

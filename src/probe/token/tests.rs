@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE32_NOPAD;
+
 use super::*;
 
 fn ring() -> KeyRing {
@@ -144,7 +146,7 @@ fn key_files() {
 #[test]
 fn ids_of_key_files_spread() {
     let ids: std::collections::BTreeSet<u8> =
-        (0..=255).map(|byte| KeyRing::from_bytes(&[byte; 32]).unwrap().signer.id).collect();
+        (0..=255).map(|byte| KeyRing::from_bytes(&[byte; 32]).unwrap().key_id()).collect();
     assert!(ids.len() > 28, "{ids:?}");
 }
 
@@ -182,6 +184,16 @@ fn found_wherever_it_stands() {
             assert!(ring().read_text(at).is_some(), "{at}");
         }
     }
+}
+
+#[test]
+fn any_form_leads_to_the_name() {
+    let all = texts();
+    for text in [format!("<{}@x>", all.message_id), all.envelope_sender.to_uppercase(), all.recipient.clone()]
+    {
+        assert_eq!(ring().name_in(&text), Some(all.recipient.clone()), "{text}");
+    }
+    assert_eq!(ring().name_in("nothing"), None);
 }
 
 #[test]
