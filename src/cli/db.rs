@@ -8,9 +8,9 @@ use jiff::tz::TimeZone;
 use crate::classify::MessageKind;
 use crate::cli::args::{DbCommand, ReprocessArguments};
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::period;
-use crate::config::fault::nearest;
+use crate::cli::report::KINDS;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
 use crate::store::{MessageStatus, ReprocessFilter, TableStats};
 
@@ -87,8 +87,8 @@ fn reprocess(
         MessageStatus::parse(text).ok_or_else(|| unknown_word("--status", text, words()))
     });
     let kind = arguments.kind.as_deref().map(|text| {
-        let words = ["aggregate", "failure", "tls", "bounce", "probe", "reply", "other"];
-        MessageKind::parse(text).ok_or_else(|| unknown_word("--kind", text, words))
+        let words = || KINDS.iter().map(|kind| kind.as_str());
+        MessageKind::parse(text).ok_or_else(|| unknown_word("--kind", text, words()))
     });
     let filter = ReprocessFilter {
         ids: None,
@@ -103,18 +103,4 @@ fn reprocess(
     writeln!(out, "{}", escape::terminal(&format!("{pending} mails are read again")))?;
     out.flush()?;
     Ok(Exit::Fine)
-}
-
-/// Wrong use: a word that is not in a list.
-pub fn unknown_word<'w>(
-    option: &str,
-    text: &str,
-    words: impl IntoIterator<Item = &'w str> + Clone,
-) -> Failure {
-    let all = words.clone().into_iter().collect::<Vec<_>>().join(", ");
-    let hint = match nearest(text, words) {
-        Some(near) => format!("did you mean `{near}`? One of: {all}"),
-        None => format!("one of: {all}"),
-    };
-    Failure::usage(format!("{option}: no such word: {text:?}"), hint)
 }

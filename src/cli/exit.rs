@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::config::fault::nearest;
 use crate::config::{ConfigError, Fault};
 use crate::render::escape;
 use crate::store::StoreError;
@@ -153,6 +154,20 @@ impl From<anyhow::Error> for Failure {
         }
         Self::run(format!("{error:#}"))
     }
+}
+
+/// Wrong use: a word that is not in a list.
+pub fn unknown_word<'w>(
+    option: &str,
+    text: &str,
+    words: impl IntoIterator<Item = &'w str> + Clone,
+) -> Failure {
+    let all = words.clone().into_iter().collect::<Vec<_>>().join(", ");
+    let hint = match nearest(text, words) {
+        Some(near) => format!("did you mean `{near}`? One of: {all}"),
+        None => format!("one of: {all}"),
+    };
+    Failure::usage(format!("{option}: no such word: {text:?}"), hint)
 }
 
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 
+use crate::classify::MessageKind;
 use crate::cli::args::{FilterArguments, ReportArguments, View};
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::fail_if::FailIf;
 use crate::cli::period;
 use crate::clock::Timestamp;
 use crate::config::fault::nearest;
 use crate::mail::DomainName;
+use crate::probe::lifecycle::State;
 use crate::render::{Column, Head, Sheet, views};
+use crate::store::MessageStatus;
 use crate::summary::{Answer, Query};
 
 /// Runs the command.
@@ -64,6 +67,18 @@ impl Question {
         if let Some(sort) = &filter.sort {
             check_sort(view, sort)?;
         }
+        if let Some(result) = &filter.result {
+            check_result(view, result)?;
+        }
+        for (option, is_given) in [("--source", source.is_some()), ("--reporter", filter.reporter.is_some())]
+        {
+            if view == View::Probes && is_given {
+                return Err(Failure::usage(
+                    format!("{option}: probes have none"),
+                    "filters of probes: --domain (of the recipient), --since, --until, --result",
+                ));
+            }
+        }
         let head = Head {
             view: view.name(),
             title: view.title(),
@@ -102,6 +117,31 @@ fn read_source(text: &str) -> Result<String, Failure> {
             "write an address such as 192.0.2.1 or 2001:db8::1",
         )
     })
+}
+
+/// Every kind of message, for hints.
+pub const KINDS: [MessageKind; 7] = [
+    MessageKind::Aggregate,
+    MessageKind::Failure,
+    MessageKind::Tls,
+    MessageKind::Bounce,
+    MessageKind::Probe,
+    MessageKind::Reply,
+    MessageKind::Other,
+];
+
+/// Refuses a word after `--result` that nothing in the view can be.
+fn check_result(view: View, result: &str) -> Result<(), Failure> {
+    let words: Vec<&str> = match view {
+        View::Messages => MessageStatus::ALL
+            .iter()
+            .map(|status| status.as_str())
+            .chain(KINDS.iter().map(|kind| kind.as_str()))
+            .collect(),
+        View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
+        _ => vec!["pass", "fail"],
+    };
+    if words.contains(&result) { Ok(()) } else { Err(unknown_word("--result", result, words)) }
 }
 
 /// Refuses a column that the view does not have.

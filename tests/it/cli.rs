@@ -10,3 +10,8 @@ mod render;
 #[cfg(test)]
 #[path = "cli/documents.rs"]
 mod documents;
+
+/// The binary: help, wrong use, faults of the configuration, pipes, colour.
+#[cfg(test)]
+#[path = "cli/commands.rs"]
+mod commands;
