@@ -561,8 +561,8 @@ fn read_route(
         found.and_then(|(_, sender)| sender.clone())
     });
     let to = section.parsed("to", "an address with `{token}`", "probe+{token}@example.net", |text| {
-        // A token has 26 characters in its longer form.
-        let filled = text.replace("{token}", "abcdefghijklmnopqrstuvwxyz");
+        // A token's text in the recipient: `mf` and 32 characters.
+        let filled = text.replace("{token}", "mfabcdefghijklmnopqrstuvwxyz234567");
         (text.matches("{token}").count() <= 1 && Address::parse(&filled)?.domain.is_some())
             .then(|| text.to_owned())
     });
