@@ -1,4 +1,14 @@
-//! What a received message is, and why.
+//! What a received message is, and why: reads everything in it on the way.
+//!
+//! Pure: bytes and an envelope in, reports and a kind out. The store decides what is a duplicate.
+
+use crate::clock::Timestamp;
+use crate::limits;
+use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
+use crate::reports::digest::{DigestContext, ReportDigest};
+use crate::reports::extract::{Finding, Leaf, Records, extract};
+use crate::reports::sniff::{Content, SNIFF_BYTES, sniff};
+use crate::reports::{Budget, Deviations, Unreadable, UnreadableKind};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,3 +50,310 @@ impl MessageKind {
             .find(|kind| kind.as_str() == text)
     }
 }
+
+// ---- Reading a whole mail or file ----
+
+/// What is known of a mail beside its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct MailContext<'a> {
+    /// Its envelope; the time of arrival stands in it.
+    pub envelope: &'a Envelope,
+    /// What its recipients are for; empty where no transport was seen.
+    pub purposes: &'a [Purpose],
+    /// True if it carries a probe token that is ours.
+    pub has_probe_token: bool,
+}
+
+/// A report found in a mail or file.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// An aggregate report that was read whole.
+    Aggregate {
+        /// Where: names of parts and archive entries.
+        place: String,
+        /// All but the records.
+        digest: Box<ReportDigest>,
+        /// The records.
+        records: Records<'a>,
+    },
+    /// A TLS report, recognised and not read further.
+    Tls {
+        /// Where.
+        place: String,
+    },
+}
+
+/// What was made of one mail or file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailReading {
+    /// What it is.
+    pub kind: MessageKind,
+    /// Why, in words for the operator.
+    pub why: String,
+    /// Its header fields; empty for a bare file.
+    pub header: Header,
+    /// Aggregate reports handed out.
+    pub aggregates: usize,
+    /// TLS reports handed out.
+    pub tls_reports: usize,
+    /// What looks like a report and cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// What else there was, for the operator: `part 2 (offer.pdf): PDF`.
+    pub others: Vec<String>,
+    /// Deviations of the mail itself; those of reports stand in their digests.
+    pub deviations: Deviations,
+}
+
+impl MailReading {
+    fn new(header: Header) -> Self {
+        Self {
+            kind: MessageKind::Other,
+            why: String::new(),
+            header,
+            aggregates: 0,
+            tls_reports: 0,
+            unreadable: Vec::new(),
+            others: Vec::new(),
+            deviations: Deviations::default(),
+        }
+    }
+}
+
+/// Reads a mail: finds and reads every report in it, and says what it is.
+///
+/// Shape: reports go to `found` in order; what quotes them as evidence (a bounce, a failure report) has none.
+/// Limits: one [`Budget`] for all attachments; mails in archives are looked into
+/// [`limits::ARCHIVE_LAYERS`] deep.
+/// Errors: none; what cannot be read stands in [`MailReading::unreadable`].
+pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Found<'_>)) -> MailReading {
+    let message = Message::parse(raw);
+    let mut reading = MailReading::new(message.header.clone());
+    let mut walk =
+        Walk { now: context.envelope.received_at, budget: Budget::default(), reading: &mut reading, found };
+    walk.mail(&message, "", 0);
+    (reading.kind, reading.why) = classify(&message, context, &reading);
+    reading
+}
+
+/// Reads a bare file: a report in any packing, or a mail.
+///
+/// `now` is the time to which a report without a period belongs. See [`read_mail`].
+pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut(Found<'_>)) -> MailReading {
+    let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
+    let is_eml =
+        name.len() > 4 && name.get(name.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".eml"));
+    let content = sniff(head);
+    if content == Content::Mail || is_eml && matches!(content, Content::Other("text" | "binary data")) {
+        let envelope = Envelope::without_transport(Origin::Import, now);
+        let context = MailContext { envelope: &envelope, purposes: &[], has_probe_token: false };
+        return read_mail(bytes, &context, found);
+    }
+    let mut reading = MailReading::new(Header::default());
+    let mut walk = Walk { now, budget: Budget::default(), reading: &mut reading, found };
+    let leaf = Leaf { bytes, place: name, file_name: name, is_body: false };
+    walk.leaf(leaf, &Header::default(), 0);
+    (reading.kind, reading.why) = by_contents(&reading).unwrap_or_else(|| {
+        let what = reading.others.first().map_or("nothing", String::as_str);
+        (MessageKind::Other, format!("not a report: {what}"))
+    });
+    reading
+}
+
+/// The state of one reading.
+struct Walk<'w> {
+    now: Timestamp,
+    budget: Budget,
+    reading: &'w mut MailReading,
+    found: &'w mut dyn FnMut(Found<'_>),
+}
+
+impl Walk<'_> {
+    /// Reads all parts of a mail that are its own.
+    fn mail(&mut self, message: &Message<'_>, outer: &str, layers: usize) {
+        for (name, place) in &message.notes {
+            self.reading.deviations.note(name, place, "", "");
+        }
+        for part in message.parts.iter().filter(|part| part.standing != Standing::Quoted) {
+            let (bytes, note) = part.decode();
+            let place = if outer.is_empty() { part.place.clone() } else { format!("{outer}/{}", part.place) };
+            if let Some(name) = note {
+                self.reading.deviations.note(name, &place, "", "");
+            }
+            if matches!(part.content_type.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime") {
+                let reason = "an opaque S/MIME part is not supported";
+                self.reading.unreadable.push(Unreadable::new(UnreadableKind::Unsupported, reason).at(&place));
+                continue;
+            }
+            let leaf =
+                Leaf { bytes: &bytes, place: &place, file_name: &part.file_name, is_body: part.is_body() };
+            self.leaf(leaf, message.header_of(part), layers);
+        }
+    }
+
+    /// Reads one attachment, body or file.
+    fn leaf(&mut self, leaf: Leaf<'_>, header: &Header, layers: usize) {
+        let context = DigestContext {
+            now: self.now,
+            from_domain: header.from_domain.as_ref(),
+            file_name: leaf.file_name,
+            subject: header.subject.as_deref().unwrap_or_default(),
+        };
+        let mut mails = Vec::new();
+        let Self { budget, reading, found, .. } = self;
+        extract(leaf, &context, budget, &mut |finding| match finding {
+            Finding::Aggregate { place, digest, records } => {
+                reading.aggregates += 1;
+                found(Found::Aggregate { place, digest, records });
+            }
+            Finding::Tls { place } => {
+                reading.tls_reports += 1;
+                found(Found::Tls { place });
+            }
+            Finding::Mail { place, bytes } => mails.push((place, bytes)),
+            Finding::Unreadable(error) => reading.unreadable.push(error),
+            Finding::NotReport { .. } if leaf.is_body => {}
+            Finding::NotReport { place, what } => {
+                if reading.others.len() < limits::LISTED_PARTS {
+                    reading.others.push(format!("{place}: {what}"));
+                }
+            }
+        });
+        for (place, bytes) in mails {
+            if layers >= limits::ARCHIVE_LAYERS {
+                let reason =
+                    format!("too large: mails within archives deeper than {}", limits::ARCHIVE_LAYERS);
+                self.reading.unreadable.push(Unreadable::new(UnreadableKind::TooLarge, reason).at(&place));
+                continue;
+            }
+            self.mail(&Message::parse(&bytes), &place, layers + 1);
+        }
+    }
+}
+
+// ---- Which kind, and why ----
+
+/// Says what a mail is. The first rule that holds decides.
+fn classify(
+    message: &Message<'_>,
+    context: &MailContext<'_>,
+    reading: &MailReading,
+) -> (MessageKind, String) {
+    let header = &message.header;
+    if message.is_report_of("delivery-status", "message/delivery-status") {
+        return (MessageKind::Bounce, "it is a multipart/report with a delivery status".to_owned());
+    }
+    if message.is_report_of("feedback-report", "message/feedback-report") {
+        return (MessageKind::Failure, "it is a multipart/report with a feedback report".to_owned());
+    }
+    let for_reports = [Purpose::Reports, Purpose::Tls, Purpose::Failures, Purpose::Fbl];
+    let subject = header.subject.as_deref().unwrap_or_default().to_lowercase();
+    let may_report = context.purposes.is_empty()
+        || context.purposes.iter().any(|purpose| for_reports.contains(purpose))
+        || subject.contains("report domain:");
+    if let Some((kind, why)) = by_contents(reading) {
+        if reading.aggregates + reading.tls_reports > 0 {
+            return (kind, why);
+        }
+        if may_report {
+            let is_tls = context.purposes == [Purpose::Tls];
+            return (if is_tls { MessageKind::Tls } else { kind }, why);
+        }
+    }
+    if let Some(why) = bounce_in_words(header, &subject, context.envelope) {
+        return (MessageKind::Bounce, why);
+    }
+    if context.has_probe_token {
+        return (MessageKind::Probe, "it carries a probe token of ours".to_owned());
+    }
+    if let Some(part) = message.parts.iter().find(|part| part.is_body())
+        && part
+            .text(limits::HEADER_TEXT_BYTES)
+            .to_lowercase()
+            .contains("a message claiming to be from you has failed")
+    {
+        return (MessageKind::Failure, "its text says that a message failed DMARC".to_owned());
+    }
+    if let Some(why) = reply(message, &subject) {
+        return (MessageKind::Reply, why);
+    }
+    (MessageKind::Other, "it holds no report and is no bounce, probe or reply".to_owned())
+}
+
+/// The kind by the reports in it, whole or damaged.
+fn by_contents(reading: &MailReading) -> Option<(MessageKind, String)> {
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    if reading.aggregates > 0 {
+        let count = reading.aggregates;
+        return Some((MessageKind::Aggregate, format!("it holds {count} aggregate report{}", plural(count))));
+    }
+    if reading.tls_reports > 0 {
+        let count = reading.tls_reports;
+        return Some((MessageKind::Tls, format!("it holds {count} TLS report{}", plural(count))));
+    }
+    let error = reading.unreadable.first()?;
+    Some((MessageKind::Aggregate, format!("it seems to hold a report that cannot be read: {}", error.reason)))
+}
+
+/// Subjects of bounces without a machine-readable part.
+const BOUNCE_SUBJECTS: [&str; 12] = [
+    "undeliverable",
+    "undelivered mail",
+    "delivery status notification",
+    "delivery failure",
+    "delivery has failed",
+    "delivery failed",
+    "delivery delayed",
+    "mail delivery",
+    "failure notice",
+    "returned mail",
+    "non-deliverable",
+    "message could not be delivered",
+];
+
+/// Recognises a bounce in free text: nobody to answer, and a mail system as its author.
+fn bounce_in_words(header: &Header, subject: &str, envelope: &Envelope) -> Option<String> {
+    if header.field("x-failed-recipients").is_some() {
+        return Some("it has the field X-Failed-Recipients".to_owned());
+    }
+    // The whole field: `MAILER-DAEMON <>` has no address.
+    let from = header.field("from").unwrap_or_default().to_ascii_lowercase();
+    let daemons =
+        ["mailer-daemon", "mailer daemon", "postmaster", "mail delivery s", "mdaemon", "mailerdaemon"];
+    let is_daemon = daemons.iter().any(|name| from.contains(name));
+    let has_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
+    // RFC 5321 §4.5.5: notifications come from the null reverse-path. Imported mail has lost it, mostly.
+    let is_null = match &envelope.mail_from {
+        Some(path) => *path == ReversePath::Null,
+        None => header.field("return-path").is_none_or(|path| path.trim() == "<>"),
+    };
+    (is_null && (is_daemon || has_subject) || is_daemon && has_subject)
+        .then(|| "its sender and subject are those of a mail system that returns mail".to_owned())
+}
+
+/// Recognises replies, vacation notes and receipts.
+fn reply(message: &Message<'_>, subject: &str) -> Option<String> {
+    let header = &message.header;
+    if message.is_report_of("disposition-notification", "message/disposition-notification") {
+        return Some("it is a receipt (RFC 8098)".to_owned());
+    }
+    // RFC 3834 §5: anything but `no` is automatic; a reply says so.
+    let auto = header.field("auto-submitted").unwrap_or_default().to_ascii_lowercase();
+    if auto.starts_with("auto-replied") {
+        return Some("its Auto-Submitted field says auto-replied".to_owned());
+    }
+    for name in ["x-autoreply", "x-autorespond", "x-auto-response-suppress-reply"] {
+        if header.field(name).is_some() {
+            return Some(format!("it has the field {name}"));
+        }
+    }
+    if header.field("precedence").is_some_and(|value| value.eq_ignore_ascii_case("auto_reply")) {
+        return Some("its Precedence field says auto_reply".to_owned());
+    }
+    let is_answer =
+        ["re:", "aw:", "sv:", "antw:"].iter().any(|prefix| subject.trim_start().starts_with(prefix));
+    (is_answer && !header.references.is_empty()).then(|| "it answers another message".to_owned())
+}
+
+#[cfg(test)]
+#[path = "classify/tests.rs"]
+mod tests;

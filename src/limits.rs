@@ -15,6 +15,14 @@ pub const BODY_MEMORY_BYTES: usize = 1024 * 1024;
 pub const MIME_DEPTH: usize = 16;
 /// Parts of one message that are looked into.
 pub const MIME_PARTS: usize = 2_000;
+/// Header of a message or part that is looked into, bytes.
+pub const HEADER_BYTES: usize = 256 * 1024;
+/// Value of one header field that is looked into, bytes.
+pub const HEADER_VALUE_BYTES: usize = 16 * 1024;
+/// Fields of one header that are kept; mail through many hands has about a hundred.
+pub const HEADER_FIELDS: usize = 1_000;
+/// Message-IDs kept of In-Reply-To and References.
+pub const HEADER_REFERENCES: usize = 100;
 /// Header text kept of one field (subject, message id, host names), bytes.
 pub const HEADER_TEXT_BYTES: usize = 2_048;
 
@@ -33,6 +41,9 @@ pub const ARCHIVE_LAYERS: usize = 3;
 pub const ARCHIVE_ENTRIES: usize = 10_000;
 /// An archive inside a compressed stream has to be held in memory to be read, bytes.
 pub const NESTED_ARCHIVE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Attachments that are no reports, listed of one mail.
+pub const LISTED_PARTS: usize = 50;
 
 // ---- Reports ----
 

@@ -2,9 +2,12 @@
 
 pub mod address;
 pub mod envelope;
+mod header;
 pub mod inbox;
 pub mod message;
+pub mod transfer;
 
 pub use address::{Address, DomainName, ReversePath};
 pub use envelope::{Body, Envelope, Origin, TlsSession};
 pub use inbox::{Inbox, MessageId, Purpose, Refusal};
+pub use message::{Header, Message, Part, Standing};

@@ -137,15 +137,15 @@ fn sniff_text(text: &[u8]) -> Content {
     if text.trim_ascii().eq_ignore_ascii_case(b"unused") {
         return Content::Placeholder;
     }
+    if is_mail(text) {
+        return Content::Mail;
+    }
     if contains(b"&lt;feedback") {
         return Content::EscapedXml;
     }
     // Text before the report: some gateways add a line.
     if contains(b"<feedback") && contains(b"<report_metadata") {
         return Content::Xml;
-    }
-    if is_mail(text) {
-        return Content::Mail;
     }
     let is_text = text.iter().all(|b| *b >= 0x20 || matches!(b, b'\t' | b'\r' | b'\n' | 0x0c | 0x1b));
     Content::Other(if is_text { "text" } else { "binary data" })

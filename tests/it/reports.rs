@@ -5,21 +5,26 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use mailsonde::classify::{self, Found, MailContext, MailReading, read_mail};
 use mailsonde::clock::Timestamp;
-use mailsonde::reports::Budget;
-use mailsonde::reports::digest::{DigestContext, ReportDigest};
-use mailsonde::reports::extract::{Finding, Leaf, extract};
+use mailsonde::mail::{Address, Envelope, Origin, Purpose, ReversePath};
+use mailsonde::reports::aggregate::Record;
+use mailsonde::reports::digest::ReportDigest;
+use mailsonde::reports::extract::Records;
 
 /// Aggregate XML: vectors of quirks and real reports with known sums.
 mod corpus;
+
+/// Whole mails: the third-party cases and vectors.
+mod mails;
 
 /// What one file or mail holds, as far as the tests look.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
     /// Whole aggregate reports.
     pub(crate) digests: Vec<ReportDigest>,
-    /// Messages summed from the rows that were handed out.
-    pub(crate) row_messages: u64,
+    /// All rows that were handed out.
+    pub(crate) records: Vec<Record>,
     /// TLS reports.
     pub(crate) tls: usize,
     /// Reasons of what is unreadable.
@@ -34,9 +39,30 @@ impl Read {
         self.digests.iter().map(|digest| digest.messages).sum()
     }
 
-    /// Records of all whole reports.
-    pub(crate) fn records(&self) -> u64 {
-        self.digests.iter().map(|digest| digest.records).sum()
+    /// Messages that pass DMARC.
+    pub(crate) fn passing(&self) -> u64 {
+        self.digests.iter().map(|digest| digest.dmarc_pass).sum()
+    }
+
+    /// True if a report has that deviation.
+    pub(crate) fn deviates(&self, name: &str) -> bool {
+        self.digests.iter().any(|digest| digest.deviations.names().any(|known| known == name))
+    }
+
+    /// Takes one report; its rows must add up to what its digest says.
+    fn take(&mut self, digest: ReportDigest, records: &Records<'_>) {
+        let before = self.records.len();
+        let keep = &mut |record: &Record| {
+            self.records.push(record.clone());
+            ControlFlow::Continue(())
+        };
+        records.each(keep).unwrap();
+        let rows = &self.records[before..];
+        assert_eq!(rows.len() as u64, digest.records);
+        assert_eq!(rows.iter().map(Record::messages).sum::<u64>(), digest.messages);
+        assert_eq!(digest.rollup.iter().map(|row| row.messages).sum::<u64>(), digest.messages);
+        assert_eq!(digest.rollup.iter().map(|row| row.records).sum::<u64>(), digest.records);
+        self.digests.push(digest);
     }
 }
 
@@ -52,22 +78,30 @@ pub(crate) fn read_file(path: &Path) -> Read {
 /// Reads bytes as a file of that name.
 pub(crate) fn read_bytes(bytes: &[u8], name: &str) -> Read {
     let mut read = Read::default();
-    let leaf = Leaf { bytes, place: name, file_name: name, is_body: false };
-    let context = DigestContext { now: NOW, from_domain: None, file_name: name, subject: "" };
-    extract(leaf, &context, &Budget::default(), &mut |finding| match finding {
-        Finding::Aggregate { digest, records, .. } => {
-            let add = &mut |record: &mailsonde::reports::aggregate::Record| {
-                read.row_messages += record.messages();
-                ControlFlow::Continue(())
-            };
-            records.each(add).unwrap();
-            read.digests.push(*digest);
-        }
-        Finding::Tls { .. } => read.tls += 1,
-        Finding::Mail { place, .. } => read.others.push(format!("mail {place}")),
-        Finding::Unreadable(error) => read.unread.push(error.reason),
-        Finding::NotReport { what, .. } => read.others.push(what),
+    let reading = classify::read_file(name, bytes, NOW, &mut |found| match found {
+        Found::Aggregate { digest, records, .. } => read.take(*digest, &records),
+        Found::Tls { .. } => read.tls += 1,
     });
-    assert_eq!(read.row_messages, read.messages(), "{name}: rows and digest");
+    read.unread = reading.unreadable.iter().map(|error| error.reason.clone()).collect();
+    read.others.clone_from(&reading.others);
     read
+}
+
+/// Reads a mail file as if it had come by SMTP from somebody for these purposes.
+pub(crate) fn deliver(path: &Path, purposes: &[Purpose]) -> (MailReading, Read) {
+    let raw = std::fs::read(path).unwrap();
+    let mut envelope = Envelope::without_transport(Origin::Smtp, NOW);
+    envelope.mail_from = match purposes {
+        [Purpose::Bounce] => Some(ReversePath::Null),
+        _ => Address::parse("dmarc@reporter-a.example").map(ReversePath::Address),
+    };
+    let context = MailContext { envelope: &envelope, purposes, has_probe_token: false };
+    let mut read = Read::default();
+    let reading = read_mail(&raw, &context, &mut |found| match found {
+        Found::Aggregate { digest, records, .. } => read.take(*digest, &records),
+        Found::Tls { .. } => read.tls += 1,
+    });
+    read.unread = reading.unreadable.iter().map(|error| error.reason.clone()).collect();
+    read.others.clone_from(&reading.others);
+    (reading, read)
 }
