@@ -1,12 +1,18 @@
 //! Probes from composing to verdict: the sender against servers that behave in every way.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail their test")]
+// `cfg(test)` tells the lints that helpers between the tests are tests too.
 
 /// A server that does what its script says.
+#[cfg(test)]
 mod scripted;
 
+/// Handing over, phase by phase.
+#[cfg(test)]
+mod submit;
+
 /// Probes in the store.
+#[cfg(test)]
 mod stored;
 
-/// Handing over, phase by phase.
-mod submit;
+/// From the sender to our receiver and back to the verdict.
+#[cfg(test)]
+mod whole_way;
