@@ -13,7 +13,7 @@ use crate::config::{ListenerTls, Settings};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.
-struct InForce {
+pub struct InForce {
     /// What it is.
     setting: &'static str,
     /// Its value.
@@ -21,7 +21,7 @@ struct InForce {
 }
 
 /// The columns of `config check`.
-static COLUMNS: &[Column<InForce>] = &[
+pub static COLUMNS: &[Column<InForce>] = &[
     Column::new("setting", "setting", Kind::Text, Show::Whole, "What is set.", |row| {
         Value::Text(Cow::Borrowed(row.setting))
     }),

@@ -12,7 +12,7 @@ use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::period;
 use crate::cli::report::KINDS;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
-use crate::store::{MessageStatus, ReprocessFilter, TableStats};
+use crate::store::{MessageStatus, ReprocessFilter, StoreStats, TableStats, Verification};
 
 /// The columns of `db stats`.
 pub static STATS: &[Column<TableStats>] = &[
@@ -32,6 +32,41 @@ pub static DIFFERENCES: &[Column<String>] = &[Column::new(
     |row| Value::Text(Cow::Borrowed(row)),
 )];
 
+/// The totals of `db stats`.
+pub static STATS_TOTALS: &[Column<StoreStats>] = &[
+    Column::total("schema_version", Kind::Count("version"), "The version of the schema.", |stats| {
+        Value::Integer(stats.schema_version)
+    }),
+    Column::total("database_bytes", Kind::Count("bytes"), "The database file.", |stats| {
+        Value::Count(stats.database_bytes)
+    }),
+    Column::total("wal_bytes", Kind::Count("bytes"), "Its write-ahead log.", |stats| {
+        Value::Count(stats.wal_bytes)
+    }),
+    Column::total("spool_bytes", Kind::Count("bytes"), "Mails in spool files beside it.", |stats| {
+        Value::Count(stats.spool_bytes)
+    }),
+    Column::total("free_bytes", Kind::Count("bytes"), "Of the database file: free for new rows.", |stats| {
+        Value::Count(stats.free_bytes)
+    }),
+];
+
+/// The totals of `db verify`.
+pub static VERIFY_TOTALS: &[Column<Verification>] = &[
+    Column::total("reports", Kind::Count("reports"), "Reports looked at.", |found| {
+        Value::Count(found.reports)
+    }),
+    Column::total("records", Kind::Count("records"), "Records looked at.", |found| {
+        Value::Count(found.records)
+    }),
+    Column::total("rollup_rows", Kind::Count("rows"), "Rows of roll-ups compared.", |found| {
+        Value::Count(found.rollup_rows)
+    }),
+    Column::total("differences", Kind::Count("differences"), "Differences found.", |found| {
+        Value::Count(u64::try_from(found.differences.len()).unwrap_or(u64::MAX))
+    }),
+];
+
 /// Runs the command.
 pub fn run(context: &Context, command: &DbCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
     match command {
@@ -45,13 +80,7 @@ pub fn run(context: &Context, command: &DbCommand, out: &mut dyn Write) -> Resul
 fn stats(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let stats = context.open_reader()?.stats()?;
     let head = Head { view: "stats", title: "Store", is_timeless: true, ..Head::default() };
-    let sheet = Sheet::of_rows(head, STATS, &stats.tables).with_totals(vec![
-        ("schema_version", Value::Integer(stats.schema_version)),
-        ("database_bytes", Value::Count(stats.database_bytes)),
-        ("wal_bytes", Value::Count(stats.wal_bytes)),
-        ("spool_bytes", Value::Count(stats.spool_bytes)),
-        ("free_bytes", Value::Count(stats.free_bytes)),
-    ]);
+    let sheet = Sheet::of_rows(head, STATS, &stats.tables).with_totals(STATS_TOTALS, &stats);
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     Ok(Exit::Fine)
 }
@@ -61,12 +90,7 @@ fn verify(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let found = context.open_reader()?.verify()?;
     let head =
         Head { view: "verify", title: "Recount from the raw rows", is_timeless: true, ..Head::default() };
-    let mut sheet = Sheet::of_rows(head, DIFFERENCES, &found.differences).with_totals(vec![
-        ("reports", Value::Count(found.reports)),
-        ("records", Value::Count(found.records)),
-        ("rollup_rows", Value::Count(found.rollup_rows)),
-        ("differences", Value::Count(u64::try_from(found.differences.len()).unwrap_or(u64::MAX))),
-    ]);
+    let mut sheet = Sheet::of_rows(head, DIFFERENCES, &found.differences).with_totals(VERIFY_TOTALS, &found);
     if found.differences.is_empty() {
         sheet.notes.push("every sum agrees with the raw rows".to_owned());
     }

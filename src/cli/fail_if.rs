@@ -101,16 +101,20 @@ impl FailIf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::{Column, Head, Value};
+    use crate::render::{Column, Head, Kind, Value};
 
     #[test]
     fn expressions() {
         static NONE: &[Column<()>] = &[];
-        let sheet = Sheet::of_rows(Head::default(), NONE, &[]).with_totals(vec![
-            ("dmarc_fail", Value::Count(3)),
-            ("pass_percent", Value::Percent { part: 9_999, whole: 10_000 }),
-            ("nothing", Value::Percent { part: 0, whole: 0 }),
-        ]);
+        static TOTALS: &[Column<u64>] = &[
+            Column::total("dmarc_fail", Kind::Count(""), "", |fail| Value::Count(*fail)),
+            Column::total("pass_percent", Kind::Percent, "", |_| Value::Percent {
+                part: 9_999,
+                whole: 10_000,
+            }),
+            Column::total("nothing", Kind::Percent, "", |_| Value::Percent { part: 0, whole: 0 }),
+        ];
+        let sheet = Sheet::of_rows(Head::default(), NONE, &[]).with_totals(TOTALS, &3);
         let cases = [
             ("dmarc_fail > 0", true),
             ("dmarc_fail>3", false),

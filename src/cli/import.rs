@@ -154,9 +154,7 @@ impl Printer<'_> {
             return Ok(found);
         }
         let head = Head { view: "import", title: "Import", is_timeless: true, ..Head::default() };
-        let mut sheet = Sheet::of_rows(head, rows::COLUMNS, &self.rows);
-        sheet.totals =
-            rows::TOTALS.iter().map(|total| (total.spec.name, (total.get)(&self.totals))).collect();
+        let sheet = Sheet::of_rows(head, rows::COLUMNS, &self.rows).with_totals(rows::TOTALS, &self.totals);
         match self.context.output.print(&sheet, &TimeZone::UTC, self.out) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(found),

@@ -13,6 +13,7 @@ pub mod fail_if;
 pub mod import;
 pub mod output;
 pub mod period;
+pub mod probe;
 pub mod report;
 
 use std::ffi::OsString;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::cli::args::{Arguments, Command};
+use crate::cli::args::{Arguments, Command, ProbeCommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 
@@ -45,6 +46,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Domains(command) => domains::run(&context, &command, out),
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),
+        Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
         Command::Serve(_) | Command::Demo(_) | Command::Probe(_) => Err(Failure::run("not wired yet")),
     }
 }

@@ -105,4 +105,14 @@ impl<R> Column<R> {
     ) -> Self {
         Self { spec: Spec { name, title, kind, show, about }, get }
     }
+
+    /// Describes a total: it has no place of its own in a table.
+    pub const fn total(
+        name: &'static str,
+        kind: Kind,
+        about: &'static str,
+        get: for<'a> fn(&'a R) -> Value<'a>,
+    ) -> Self {
+        Self { spec: Spec { name, title: name, kind, show: Show::Never, about }, get }
+    }
 }

@@ -72,8 +72,7 @@ impl<'a> Sheet<'a> {
         head.is_everything = head.since.is_none() && head.until.is_none();
         head.since = head.since.or(answer.first);
         head.until = head.until.or(answer.last);
-        let mut sheet = Self::of_rows(head, columns, &answer.rows);
-        sheet.totals = totals.iter().map(|total| (total.spec.name, (total.get)(&answer.totals))).collect();
+        let mut sheet = Self::of_rows(head, columns, &answer.rows).with_totals(totals, &answer.totals);
         sheet.notes.clone_from(&answer.notes);
         if answer.cut > 0 {
             let rest = answer.cut;
@@ -84,10 +83,10 @@ impl<'a> Sheet<'a> {
         sheet
     }
 
-    /// Adds totals.
+    /// Adds totals, described by columns.
     #[must_use]
-    pub fn with_totals(mut self, totals: Vec<(&'static str, Value<'a>)>) -> Self {
-        self.totals = totals;
+    pub fn with_totals<T>(mut self, columns: &'static [Column<T>], totals: &'a T) -> Self {
+        self.totals = columns.iter().map(|total| (total.spec.name, (total.get)(totals))).collect();
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::render::columns::{Column, Kind, Show, Spec};
+use crate::render::columns::{Column, Kind, Show};
 use crate::render::value::{Object, Value};
 use crate::summary::rows::{
     AuthResultRow, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, RecordRow,
@@ -97,55 +97,74 @@ pub static SUMMARY: &[Column<SummaryRow>] = &[
 
 /// The totals of `summary`.
 pub static SUMMARY_TOTALS: &[Column<SummaryTotals>] = &[
-    total("reports", REPORTS, "Aggregate reports counted.", |totals| Value::Count(totals.sums.reports)),
-    total("messages", MESSAGES, "Messages as reported.", |totals| Value::Count(totals.sums.messages)),
-    total("dmarc_pass", MESSAGES, "Messages with SPF or DKIM aligned and passing.", |totals| {
+    Column::total("reports", REPORTS, "Aggregate reports counted.", |totals| {
+        Value::Count(totals.sums.reports)
+    }),
+    Column::total("messages", MESSAGES, "Messages as reported.", |totals| Value::Count(totals.sums.messages)),
+    Column::total("dmarc_pass", MESSAGES, "Messages with SPF or DKIM aligned and passing.", |totals| {
         Value::Count(totals.sums.dmarc_pass)
     }),
-    total("dmarc_fail", MESSAGES, "Messages with neither.", |totals| Value::Count(totals.sums.dmarc_fail)),
-    total("pass_percent", Kind::Percent, "`dmarc_pass` of `messages`; null without messages.", |totals| {
-        percent(&totals.sums)
+    Column::total("dmarc_fail", MESSAGES, "Messages with neither.", |totals| {
+        Value::Count(totals.sums.dmarc_fail)
     }),
-    total("spf_aligned", MESSAGES, "Messages with SPF aligned and passing.", |totals| {
+    Column::total(
+        "pass_percent",
+        Kind::Percent,
+        "`dmarc_pass` of `messages`; null without messages.",
+        |totals| percent(&totals.sums),
+    ),
+    Column::total("spf_aligned", MESSAGES, "Messages with SPF aligned and passing.", |totals| {
         Value::Count(totals.sums.spf_aligned)
     }),
-    total("dkim_aligned", MESSAGES, "Messages with DKIM aligned and passing.", |totals| {
+    Column::total("dkim_aligned", MESSAGES, "Messages with DKIM aligned and passing.", |totals| {
         Value::Count(totals.sums.dkim_aligned)
     }),
-    total("disposition_none", MESSAGES, "Messages let through.", |totals| {
+    Column::total("disposition_none", MESSAGES, "Messages let through.", |totals| {
         Value::Count(totals.sums.disposition_none)
     }),
-    total("disposition_quarantine", MESSAGES, "Messages quarantined.", |totals| {
+    Column::total("disposition_quarantine", MESSAGES, "Messages quarantined.", |totals| {
         Value::Count(totals.sums.disposition_quarantine)
     }),
-    total("disposition_reject", MESSAGES, "Messages rejected.", |totals| {
+    Column::total("disposition_reject", MESSAGES, "Messages rejected.", |totals| {
         Value::Count(totals.sums.disposition_reject)
     }),
-    total("sources", Kind::Count("addresses"), "Different source addresses over all domains.", |totals| {
-        Value::Count(totals.sources)
-    }),
+    Column::total(
+        "sources",
+        Kind::Count("addresses"),
+        "Different source addresses over all domains.",
+        |totals| Value::Count(totals.sources),
+    ),
 ];
 
 /// The totals of `sources`, `domains` and `reporters`.
 pub static SUMS: &[Column<MessageSums>] = &[
-    total("reports", REPORTS, "Aggregate reports counted.", |sums| Value::Count(sums.reports)),
-    total("messages", MESSAGES, "Messages as reported.", |sums| Value::Count(sums.messages)),
-    total("dmarc_pass", MESSAGES, "Messages with SPF or DKIM aligned and passing.", |sums| {
+    Column::total("reports", REPORTS, "Aggregate reports counted.", |sums| Value::Count(sums.reports)),
+    Column::total("messages", MESSAGES, "Messages as reported.", |sums| Value::Count(sums.messages)),
+    Column::total("dmarc_pass", MESSAGES, "Messages with SPF or DKIM aligned and passing.", |sums| {
         Value::Count(sums.dmarc_pass)
     }),
-    total("dmarc_fail", MESSAGES, "Messages with neither.", |sums| Value::Count(sums.dmarc_fail)),
-    total("pass_percent", Kind::Percent, "`dmarc_pass` of `messages`; null without messages.", percent),
-    total("spf_aligned", MESSAGES, "Messages with SPF aligned and passing.", |sums| {
+    Column::total("dmarc_fail", MESSAGES, "Messages with neither.", |sums| Value::Count(sums.dmarc_fail)),
+    Column::total(
+        "pass_percent",
+        Kind::Percent,
+        "`dmarc_pass` of `messages`; null without messages.",
+        percent,
+    ),
+    Column::total("spf_aligned", MESSAGES, "Messages with SPF aligned and passing.", |sums| {
         Value::Count(sums.spf_aligned)
     }),
-    total("dkim_aligned", MESSAGES, "Messages with DKIM aligned and passing.", |sums| {
+    Column::total("dkim_aligned", MESSAGES, "Messages with DKIM aligned and passing.", |sums| {
         Value::Count(sums.dkim_aligned)
     }),
-    total("disposition_none", MESSAGES, "Messages let through.", |sums| Value::Count(sums.disposition_none)),
-    total("disposition_quarantine", MESSAGES, "Messages quarantined.", |sums| {
+    Column::total("disposition_none", MESSAGES, "Messages let through.", |sums| {
+        Value::Count(sums.disposition_none)
+    }),
+    Column::total("disposition_quarantine", MESSAGES, "Messages quarantined.", |sums| {
         Value::Count(sums.disposition_quarantine)
     }),
-    total("disposition_reject", MESSAGES, "Messages rejected.", |sums| Value::Count(sums.disposition_reject)),
+    Column::total("disposition_reject", MESSAGES, "Messages rejected.", |sums| {
+        Value::Count(sums.disposition_reject)
+    }),
 ];
 
 /// `report sources`.
@@ -443,8 +462,8 @@ pub static RECORDS: &[Column<RecordRow>] = &[
 
 /// The totals of `records`.
 pub static RECORD_TOTALS: &[Column<RecordTotals>] = &[
-    total("records", Kind::Count("records"), "Records.", |totals| Value::Count(totals.records)),
-    total("count", MESSAGES, "Messages in them.", |totals| Value::Count(totals.count)),
+    Column::total("records", Kind::Count("records"), "Records.", |totals| Value::Count(totals.records)),
+    Column::total("count", MESSAGES, "Messages in them.", |totals| Value::Count(totals.count)),
 ];
 
 /// `report messages`.
@@ -538,19 +557,21 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
 
 /// The totals of `messages`.
 pub static MESSAGE_TOTALS: &[Column<MessageTotals>] = &[
-    total("messages", Kind::Count("mails"), "Mails received.", |totals| Value::Count(totals.messages)),
-    total("pending", Kind::Count("mails"), "Not read yet.", |totals| Value::Count(totals.pending)),
-    total("read", Kind::Count("mails"), "Read.", |totals| Value::Count(totals.read)),
-    total("duplicate", Kind::Count("mails"), "Copies of what was read before.", |totals| {
+    Column::total("messages", Kind::Count("mails"), "Mails received.", |totals| {
+        Value::Count(totals.messages)
+    }),
+    Column::total("pending", Kind::Count("mails"), "Not read yet.", |totals| Value::Count(totals.pending)),
+    Column::total("read", Kind::Count("mails"), "Read.", |totals| Value::Count(totals.read)),
+    Column::total("duplicate", Kind::Count("mails"), "Copies of what was read before.", |totals| {
         Value::Count(totals.duplicate)
     }),
-    total("unread", Kind::Count("mails"), "Meant as a report and not readable.", |totals| {
+    Column::total("unread", Kind::Count("mails"), "Meant as a report and not readable.", |totals| {
         Value::Count(totals.unread)
     }),
-    total("kept", Kind::Count("mails"), "Kept without a reader for their kind.", |totals| {
+    Column::total("kept", Kind::Count("mails"), "Kept without a reader for their kind.", |totals| {
         Value::Count(totals.kept)
     }),
-    total("size_bytes", Kind::Count("bytes"), "Their size together.", |totals| {
+    Column::total("size_bytes", Kind::Count("bytes"), "Their size together.", |totals| {
         Value::Count(totals.size_bytes)
     }),
 ];
@@ -600,38 +621,34 @@ pub static PROBES: &[Column<ProbeRow>] = &[
 
 /// The totals of `probes`.
 pub static PROBE_TOTALS: &[Column<ProbeTotals>] = &[
-    total("probes", Kind::Count("probes"), "Probes.", |totals| Value::Count(totals.probes)),
-    total("sending", Kind::Count("probes"), "An attempt is under way.", |totals| {
+    Column::total("probes", Kind::Count("probes"), "Probes.", |totals| Value::Count(totals.probes)),
+    Column::total("sending", Kind::Count("probes"), "An attempt is under way.", |totals| {
         Value::Count(totals.sending)
     }),
-    total("deferred", Kind::Count("probes"), "Put off by the far end.", |totals| {
+    Column::total("deferred", Kind::Count("probes"), "Put off by the far end.", |totals| {
         Value::Count(totals.deferred)
     }),
-    total("refused", Kind::Count("probes"), "Refused by the far end.", |totals| Value::Count(totals.refused)),
-    total("in_doubt", Kind::Count("probes"), "Sent with an unclear end.", |totals| {
+    Column::total("refused", Kind::Count("probes"), "Refused by the far end.", |totals| {
+        Value::Count(totals.refused)
+    }),
+    Column::total("in_doubt", Kind::Count("probes"), "Sent with an unclear end.", |totals| {
         Value::Count(totals.in_doubt)
     }),
-    total("accepted", Kind::Count("probes"), "Taken by the far end, not arrived yet.", |totals| {
+    Column::total("accepted", Kind::Count("probes"), "Taken by the far end, not arrived yet.", |totals| {
         Value::Count(totals.accepted)
     }),
-    total("arrived", Kind::Count("probes"), "Arrived in time.", |totals| Value::Count(totals.arrived)),
-    total("lost", Kind::Count("probes"), "Not arrived by their deadline.", |totals| {
+    Column::total("arrived", Kind::Count("probes"), "Arrived in time.", |totals| {
+        Value::Count(totals.arrived)
+    }),
+    Column::total("lost", Kind::Count("probes"), "Not arrived by their deadline.", |totals| {
         Value::Count(totals.lost)
     }),
-    total("late", Kind::Count("probes"), "Arrived after their deadline.", |totals| Value::Count(totals.late)),
+    Column::total("late", Kind::Count("probes"), "Arrived after their deadline.", |totals| {
+        Value::Count(totals.late)
+    }),
 ];
 
 // ---- Parts ----
-
-/// Describes a total: it has no place of its own in a table.
-const fn total<T>(
-    name: &'static str,
-    kind: Kind,
-    about: &'static str,
-    get: for<'a> fn(&'a T) -> Value<'a>,
-) -> Column<T> {
-    Column { spec: Spec { name, title: name, kind, show: Show::Never, about }, get }
-}
 
 /// The pass rate of sums.
 fn percent<'a>(sums: &MessageSums) -> Value<'a> {

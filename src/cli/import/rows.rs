@@ -95,50 +95,24 @@ pub static COLUMNS: &[Column<ImportRow>] = &[
 
 /// The totals.
 pub static TOTALS: &[Column<ImportTotals>] = &[
-    Column::new("files", "files", Kind::Count("files"), Show::Never, "Rows.", |totals| {
-        Value::Count(totals.files)
+    Column::total("files", Kind::Count("files"), "Rows.", |totals| Value::Count(totals.files)),
+    Column::total("read", Kind::Count("files"), "Read.", |totals| Value::Count(totals.read)),
+    Column::total("duplicate", Kind::Count("files"), "Copies of what was read before.", |totals| {
+        Value::Count(totals.duplicate)
     }),
-    Column::new("read", "read", Kind::Count("files"), Show::Never, "Read.", |totals| {
-        Value::Count(totals.read)
+    Column::total("unread", Kind::Count("files"), "Not readable.", |totals| Value::Count(totals.unread)),
+    Column::total("kept", Kind::Count("files"), "Kept without a reader for their kind.", |totals| {
+        Value::Count(totals.kept)
     }),
-    Column::new(
-        "duplicate",
-        "duplicate",
-        Kind::Count("files"),
-        Show::Never,
-        "Copies of what was read before.",
-        |totals| Value::Count(totals.duplicate),
-    ),
-    Column::new("unread", "unread", Kind::Count("files"), Show::Never, "Not readable.", |totals| {
-        Value::Count(totals.unread)
+    Column::total("reports", Kind::Count("reports"), "Aggregate reports that count now.", |totals| {
+        Value::Count(totals.reports)
     }),
-    Column::new(
-        "kept",
-        "kept",
-        Kind::Count("files"),
-        Show::Never,
-        "Kept without a reader for their kind.",
-        |totals| Value::Count(totals.kept),
-    ),
-    Column::new(
-        "reports",
-        "reports",
-        Kind::Count("reports"),
-        Show::Never,
-        "Aggregate reports that count now.",
-        |totals| Value::Count(totals.reports),
-    ),
-    Column::new("records", "records", Kind::Count("records"), Show::Never, "Records of them.", |totals| {
+    Column::total("records", Kind::Count("records"), "Records of them.", |totals| {
         Value::Count(totals.records)
     }),
-    Column::new(
-        "messages",
-        "messages",
-        Kind::Count("messages"),
-        Show::Never,
-        "Messages of them, as reported.",
-        |totals| Value::Count(totals.messages),
-    ),
+    Column::total("messages", Kind::Count("messages"), "Messages of them, as reported.", |totals| {
+        Value::Count(totals.messages)
+    }),
 ];
 
 impl ImportRow {

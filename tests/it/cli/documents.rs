@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use mailsonde::render::{Spec, views};
+use mailsonde::cli::{config, db, domains, import, probe};
+use mailsonde::render::{Column, Spec, views};
 
 /// The tables of one view as the document shows them.
 fn section(view: &str, rows: &[Spec], totals: &[Spec]) -> String {
@@ -24,6 +25,11 @@ fn section(view: &str, rows: &[Spec], totals: &[Spec]) -> String {
     format!("<!-- fields of {view}: written from the code -->\n{out}<!-- end -->")
 }
 
+/// No totals.
+fn none() -> &'static [Column<()>] {
+    &[]
+}
+
 /// Every view with its fields.
 fn sections() -> Vec<(&'static str, String)> {
     macro_rules! view {
@@ -41,6 +47,12 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("records", views::RECORDS, views::RECORD_TOTALS),
         view!("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS),
         view!("probes", views::PROBES, views::PROBE_TOTALS),
+        view!("import", import::rows::COLUMNS, import::rows::TOTALS),
+        view!("watched", domains::COLUMNS, none()),
+        view!("routes", probe::ROUTES, none()),
+        view!("stats", db::STATS, db::STATS_TOTALS),
+        view!("verify", db::DIFFERENCES, db::VERIFY_TOTALS),
+        view!("config", config::COLUMNS, none()),
     ]
 }
 
