@@ -54,7 +54,7 @@ const OWNED_CRATES: [(&str, &[&str]); 15] = [
     ("smtp_proto", &["smtp"]),
     ("quick_xml", &["reports"]),
     ("zip", &["reports"]),
-    ("encoding_rs", &["reports"]),
+    ("encoding_rs", &["mail", "reports"]),
     ("flate2", &["reports", "store", "daemon", "cli/import"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
