@@ -13,11 +13,15 @@
 //!
 //! Forged and foreign tokens ([`Reading`]) are told, and never match a probe.
 
+mod mail;
+
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::{Address, ReversePath};
 use crate::probe::compose::HEADER_NAME;
 use crate::probe::token::{Age, KeyRing, Place, Reading, Token};
+
+pub use mail::match_mail;
 
 // ---- Recipient at RCPT ----
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use mailsonde::classify::MessageKind;
 use mailsonde::clock::Timestamp;
-use mailsonde::mail::{Address, Body, Purpose, Refusal, ReversePath};
+use mailsonde::mail::{Address, Body, Message, Purpose, Refusal, ReversePath};
 use mailsonde::probe::compose::{Profile, attachment_bytes};
-use mailsonde::probe::matching::{Seen, match_message};
+use mailsonde::probe::matching::match_mail;
 use mailsonde::probe::plan::{Planned, RoutePlan, plan};
 use mailsonde::probe::token::{KeyRing, Kind};
 use mailsonde::smtp::sink::SinkOptions;
@@ -69,26 +69,7 @@ fn send(options: &SubmitOptions, planned: &Planned) -> HandOver {
 
 /// What a received message tells of our probes.
 fn sightings(stored: &Stored) -> Vec<Sighting> {
-    let message = mail_parser::MessageParser::default().parse(&stored.bytes).unwrap();
-    let fields: Vec<(String, String)> = message
-        .headers()
-        .iter()
-        .map(|field| {
-            (field.name().to_owned(), message.header_raw(field.name()).unwrap_or_default().to_owned())
-        })
-        .collect();
-    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let text = message.body_text(0).unwrap_or_default();
-    let matches = match_message(
-        &ring(),
-        &Seen {
-            received_at: Some(stored.envelope.received_at),
-            mail_from: stored.envelope.mail_from.as_ref(),
-            recipients: &stored.envelope.rcpt_to,
-            fields: &fields,
-            text: text.as_bytes(),
-        },
-    );
+    let matches = match_mail(&ring(), &stored.envelope, &Message::parse(&stored.bytes));
     assert!(matches.forged.is_empty() && matches.foreign.is_empty());
     Sighting::of(&matches, &ring(), true)
 }
