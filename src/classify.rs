@@ -128,8 +128,8 @@ impl MailReading {
 pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Found<'_>)) -> MailReading {
     let message = Message::parse(raw);
     let mut reading = MailReading::new(message.header.clone());
-    let mut walk =
-        Walk { now: context.envelope.received_at, budget: Budget::default(), reading: &mut reading, found };
+    let budget = Budget::default();
+    let mut walk = Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
     walk.mail(&message, "", 0);
     (reading.kind, reading.why) = classify(&message, context, &reading);
     reading
@@ -149,8 +149,9 @@ pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut
         return read_mail(bytes, &context, found);
     }
     let mut reading = MailReading::new(Header::default());
-    let mut walk = Walk { now, budget: Budget::default(), reading: &mut reading, found };
-    let leaf = Leaf { bytes, place: name, file_name: name, is_body: false };
+    let budget = Budget::default();
+    let mut walk = Walk { now, budget: &budget, reading: &mut reading, found };
+    let leaf = Leaf { bytes, place: name, file_name: name, is_body: false, is_unpacked: false };
     walk.leaf(leaf, &Header::default(), 0);
     (reading.kind, reading.why) = by_contents(&reading).unwrap_or_else(|| {
         let what = reading.others.first().map_or("nothing", String::as_str);
@@ -162,7 +163,7 @@ pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut
 /// The state of one reading.
 struct Walk<'w> {
     now: Timestamp,
-    budget: Budget,
+    budget: &'w Budget,
     reading: &'w mut MailReading,
     found: &'w mut dyn FnMut(Found<'_>),
 }
@@ -184,8 +185,13 @@ impl Walk<'_> {
                 self.reading.unreadable.push(Unreadable::new(UnreadableKind::Unsupported, reason).at(&place));
                 continue;
             }
-            let leaf =
-                Leaf { bytes: &bytes, place: &place, file_name: &part.file_name, is_body: part.is_body() };
+            let leaf = Leaf {
+                bytes: &bytes,
+                place: &place,
+                file_name: &part.file_name,
+                is_body: part.is_body(),
+                is_unpacked: layers > 0,
+            };
             self.leaf(leaf, message.header_of(part), layers);
         }
     }
@@ -198,8 +204,7 @@ impl Walk<'_> {
             file_name: leaf.file_name,
             subject: header.subject.as_deref().unwrap_or_default(),
         };
-        let mut mails = Vec::new();
-        let Self { budget, reading, found, .. } = self;
+        let Self { now, budget, reading, found } = self;
         extract(leaf, &context, budget, &mut |finding| match finding {
             Finding::Aggregate { place, digest, records } => {
                 reading.aggregates += 1;
@@ -209,7 +214,16 @@ impl Walk<'_> {
                 reading.tls_reports += 1;
                 found(Found::Tls { place });
             }
-            Finding::Mail { place, bytes } => mails.push((place, bytes)),
+            Finding::Mail { place, .. } if layers >= limits::ARCHIVE_LAYERS => {
+                let reason =
+                    format!("too large: mails within archives deeper than {}", limits::ARCHIVE_LAYERS);
+                reading.unreadable.push(Unreadable::new(UnreadableKind::TooLarge, reason).at(&place));
+            }
+            // At once and not later: an archive may hold thousands of large mails, memory one a layer.
+            Finding::Mail { place, bytes } => {
+                let mut inner = Walk { now: *now, budget, reading, found: &mut **found };
+                inner.mail(&Message::parse(&bytes), &place, layers + 1);
+            }
             Finding::Unreadable(error) => reading.unreadable.push(error),
             Finding::NotReport { .. } if leaf.is_body => {}
             Finding::NotReport { place, what } => {
@@ -218,15 +232,6 @@ impl Walk<'_> {
                 }
             }
         });
-        for (place, bytes) in mails {
-            if layers >= limits::ARCHIVE_LAYERS {
-                let reason =
-                    format!("too large: mails within archives deeper than {}", limits::ARCHIVE_LAYERS);
-                self.reading.unreadable.push(Unreadable::new(UnreadableKind::TooLarge, reason).at(&place));
-                continue;
-            }
-            self.mail(&Message::parse(&bytes), &place, layers + 1);
-        }
     }
 }
 

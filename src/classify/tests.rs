@@ -138,6 +138,22 @@ fn a_report_in_a_mail_in_an_archive_is_found() {
 }
 
 #[test]
+fn mails_in_an_archive_do_not_widen_its_budget() {
+    use std::io::Write;
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let large = mail("", "text/plain", &" ".repeat(12 << 20));
+    for number in 0..4 {
+        writer.start_file(format!("{number}.eml"), zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(large.as_bytes()).unwrap();
+    }
+    let bytes = writer.finish().unwrap().into_inner();
+    assert!(bytes.len() < large.len() / 250);
+    let reading = read_file("a.zip", &bytes, Timestamp::from_seconds(0), &mut |_| {});
+    let refused = reading.unreadable.iter().filter(|error| error.kind == UnreadableKind::TooLarge);
+    assert_eq!(refused.count(), 3, "16 MiB are free, then the ratio holds: {:?}", reading.unreadable);
+}
+
+#[test]
 fn bare_files() {
     let cases = [
         ("a.xml", REPORT, MessageKind::Aggregate),

@@ -24,6 +24,8 @@ pub struct Leaf<'a> {
     pub file_name: &'a str,
     /// True for text that a person may have written into a mail: only what begins like a report counts.
     pub is_body: bool,
+    /// True for bytes that came out of an archive: more may not be unpacked because of them.
+    pub is_unpacked: bool,
 }
 
 /// What stands in a leaf.
@@ -141,6 +143,9 @@ pub fn extract<'a>(
     budget: &Budget,
     visit: &mut dyn FnMut(Finding<'a>),
 ) {
+    if !leaf.is_unpacked {
+        budget.add_packed(leaf.bytes.len());
+    }
     walk(leaf.bytes, leaf.place, budget, None, &mut |item| {
         match item {
             Ok(document) => look(document, leaf, context, budget, visit),

@@ -86,10 +86,10 @@ pub(super) type Visit<'v> = &'v mut dyn FnMut(Result<Document<'_, '_>, Unreadabl
 
 /// Walks all documents in `bytes`, packed or not.
 ///
+/// The caller has added what it was packed in to the budget.
 /// `only`: the path of the one document that is wanted; others are passed over unread where that is
 /// possible. Refusals concern one stream or entry; the others are still visited.
 pub(super) fn walk(bytes: &[u8], name: &str, budget: &Budget, only: Option<&[usize]>, visit: Visit<'_>) {
-    budget.add_packed(bytes.len());
     let mut walker = Walker { budget, only, path: Vec::new() };
     let _ = walker.bytes(bytes, name, name, 0, visit);
 }

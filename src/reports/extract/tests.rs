@@ -38,7 +38,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 /// One line for each finding: what it is, and messages summed from the rows for reports.
 fn lines(bytes: &[u8], file_name: &str, is_body: bool) -> Vec<String> {
     let mut out = Vec::new();
-    let leaf = Leaf { bytes, place: "leaf", file_name, is_body };
+    let leaf = Leaf { bytes, place: "leaf", file_name, is_body, is_unpacked: false };
     extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
         out.push(match finding {
             Finding::Aggregate { digest, records, .. } => {
@@ -124,7 +124,8 @@ fn few_records_of_many_long_texts_are_not_held_in_memory() {
     );
     let text = report("fat", 60).replace("</record>", &fat);
     let mut kept = 0;
-    let leaf = Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false };
+    let leaf =
+        Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false, is_unpacked: false };
     extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
         let Finding::Aggregate { digest, records, .. } = finding else { panic!("{finding:?}") };
         assert!(matches!(records, Records::Replay(_)));
