@@ -47,6 +47,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
+        Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),
+        Command::Probe(ProbeCommand::Show(arguments)) => probe::show(&context, &arguments, out),
         Command::Serve(_) | Command::Demo(_) | Command::Probe(_) => Err(Failure::run("not wired yet")),
     }
 }
