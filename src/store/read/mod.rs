@@ -4,6 +4,7 @@ mod message;
 mod probe;
 mod records;
 mod reports;
+mod rows;
 mod scope;
 mod sources;
 mod stats;
@@ -20,11 +21,13 @@ use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
     Answer, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow,
 };
 
 pub use message::StoredMessage;
+pub(super) use message::count;
 pub use probe::{StoredAttempt, StoredProbe, StoredStep};
+pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
 
 /// A read-only connection. Not shared between threads; open one for each.
@@ -48,7 +51,7 @@ impl Reader {
     }
 
     /// A row a policy domain, sorted by messages.
-    pub fn summary(&self, query: &Query) -> Result<Answer<SummaryRow, SummaryTotals>, StoreError> {
+    pub fn summary(&self, query: &Query) -> Result<Answer<SummaryRow, MessageSums>, StoreError> {
         self.consistently(|connection| reports::summary(connection, query))
     }
 
