@@ -80,6 +80,15 @@ impl MessageSums {
     }
 }
 
+/// The totals of `report summary`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SummaryTotals {
+    /// The sums of all rows.
+    pub sums: MessageSums,
+    /// Different sources over all rows: a source of two domains counts once.
+    pub sources: u64,
+}
+
 /// A row of `report summary`: one policy domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SummaryRow {

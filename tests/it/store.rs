@@ -8,3 +8,5 @@ mod make;
 mod querying;
 mod receiving;
 mod schema;
+
+pub(crate) use make::options;

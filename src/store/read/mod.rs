@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
     Answer, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
 pub use message::StoredMessage;
@@ -51,7 +51,7 @@ impl Reader {
     }
 
     /// A row a policy domain, sorted by messages.
-    pub fn summary(&self, query: &Query) -> Result<Answer<SummaryRow, MessageSums>, StoreError> {
+    pub fn summary(&self, query: &Query) -> Result<Answer<SummaryRow, SummaryTotals>, StoreError> {
         self.consistently(|connection| reports::summary(connection, query))
     }
 

@@ -3,7 +3,7 @@
 //! Where a question needs what roll-ups do not hold (a source, a result, author domains below the policy
 //! domain), the rows are read instead: the same sums, slower.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -12,7 +12,8 @@ use super::message::count;
 use super::rows::{self, RowSums};
 use super::scope::{self, Range, Scope, ScopeDomain, SortKey};
 use crate::summary::{
-    Answer, DomainRow, MessageSums, Query, ReporterRow, SummaryRow, percent::percent_hundredths,
+    Answer, DomainRow, MessageSums, Query, ReporterRow, SummaryRow, SummaryTotals,
+    percent::percent_hundredths,
 };
 
 const SUMS: &str = "SELECT header_from_id, reporter_id, disposition, dkim, spf, CAST(SUM(messages) AS INTEGER)
@@ -47,7 +48,7 @@ pub(super) struct DomainSums {
     /// Reports and their range by reporter.
     pub(super) reports: HashMap<i64, (u64, Range)>,
     /// Different sources.
-    pub(super) sources: u64,
+    pub(super) sources: HashSet<Box<[u8]>>,
 }
 
 impl DomainSums {
@@ -109,22 +110,22 @@ fn domain_sums(
     if with_sources {
         let mut statement = connection.prepare_cached(SOURCES)?;
         let mut rows = statement.query(period)?;
-        while rows.next()?.is_some() {
-            out.sources += 1;
+        while let Some(row) = rows.next()? {
+            out.sources.insert(row.get_ref(0)?.as_blob()?.into());
         }
     }
     Ok(out)
 }
 
 /// The answer's frame: totals, range and notes are filled in, rows sorted and cut.
-fn answer<R>(
+fn answer<R, T>(
     connection: &Connection,
     scope: &Scope,
     query: &Query,
     mut rows: Vec<R>,
-    totals: (MessageSums, Range),
+    totals: (T, Range),
     key_of: scope::KeyOf<R>,
-) -> Result<Answer<R, MessageSums>, StoreError> {
+) -> Result<Answer<R, T>, StoreError> {
     scope::sort(&mut rows, query, key_of);
     let cut = scope::cut(&mut rows, query);
     let reads_rows = scope.domains.iter().any(|domain| !scope.is_rolled_up(domain));
@@ -147,26 +148,29 @@ fn by_messages(messages: u64, name: &str) -> (std::cmp::Reverse<u64>, String) {
 pub(super) fn summary(
     connection: &Connection,
     query: &Query,
-) -> Result<Answer<SummaryRow, MessageSums>, StoreError> {
+) -> Result<Answer<SummaryRow, SummaryTotals>, StoreError> {
     let scope = Scope::of(connection, query)?;
     let mut rows = Vec::new();
-    let mut totals = (MessageSums::default(), Range::default());
+    let mut totals = (SummaryTotals::default(), Range::default());
+    let mut sources: HashSet<Box<[u8]>> = HashSet::new();
     for domain in &scope.domains {
         let of_domain = domain_sums(connection, &scope, domain, true)?;
         let (sums, range) = of_domain.total();
-        if sums == MessageSums::default() && of_domain.sources == 0 {
+        if sums == MessageSums::default() && of_domain.sources.is_empty() {
             continue;
         }
-        totals.0.add(&sums);
+        totals.0.sums.add(&sums);
         totals.1.extend(range);
         rows.push(SummaryRow {
             domain: domain.name.clone(),
             sums,
-            sources: of_domain.sources,
+            sources: u64::try_from(of_domain.sources.len()).unwrap_or(u64::MAX),
             first: range.first(),
             last: range.last(),
         });
+        sources.extend(of_domain.sources);
     }
+    totals.0.sources = u64::try_from(sources.len()).unwrap_or(u64::MAX);
     if let (true, Some(domain)) = (rows.is_empty(), &query.domain) {
         rows.push(SummaryRow {
             domain: domain.as_str().to_owned(),

@@ -104,10 +104,6 @@ impl RowSums {
 
     /// The sums as roll-ups would give them.
     pub(super) fn into_domain_sums(self) -> DomainSums {
-        DomainSums {
-            parts: self.parts,
-            reports: self.reports,
-            sources: u64::try_from(self.sources.len()).unwrap_or(u64::MAX),
-        }
+        DomainSums { parts: self.parts, reports: self.reports, sources: self.sources }
     }
 }

@@ -22,7 +22,7 @@ fn passing(id: &str, messages: u64) -> Sketch {
 
 /// All that counts.
 fn totals(store: &Store) -> MessageSums {
-    store.reader().unwrap().summary(&Query::default()).unwrap().totals
+    store.reader().unwrap().summary(&Query::default()).unwrap().totals.sums
 }
 
 #[test]
@@ -121,16 +121,20 @@ fn long_periods_are_spread() {
     let mut sum = MessageSums::default();
     for at in 0..21 {
         let answer = reader.summary(&day(at)).unwrap();
-        assert!((10..=11).contains(&answer.totals.messages), "day {at}: {}", answer.totals.messages);
-        assert_eq!(answer.totals.reports, 1);
+        assert!(
+            (10..=11).contains(&answer.totals.sums.messages),
+            "day {at}: {}",
+            answer.totals.sums.messages
+        );
+        assert_eq!(answer.totals.sums.reports, 1);
         assert!(answer.notes.iter().any(|note| note.contains("spread")), "{:?}", answer.notes);
-        sum.add(&answer.totals);
+        sum.add(&answer.totals.sums);
     }
     assert_eq!((sum.messages, sum.dmarc_pass), (211, 201));
     assert_eq!(reader.summary(&day(21)).unwrap().rows, []);
     assert_eq!(reader.summary(&day(-1)).unwrap().rows, []);
     let whole = reader.summary(&Query::default()).unwrap();
-    assert_eq!((whole.totals.messages, whole.totals.reports), (211, 1));
+    assert_eq!((whole.totals.sums.messages, whole.totals.sums.reports), (211, 1));
     assert_eq!(whole.rows[0].first, Some(Timestamp::from_seconds(MARCH)));
     assert_eq!(reader.records(&day(0)).unwrap().totals.count, 211);
     assert_sound(&reader);
@@ -150,7 +154,7 @@ fn the_future_is_left_out_of_relative_periods() {
     let reader = store.reader().unwrap();
     let query = Query { is_relative: true, ..Query::default() };
     for query in [query.clone(), Query { result: Some("pass".to_owned()), ..query }] {
-        let totals = reader.summary(&query).unwrap().totals;
+        let totals = reader.summary(&query).unwrap().totals.sums;
         assert_eq!((totals.messages, totals.reports), (7, 1));
     }
     assert_eq!((totals(&store).messages, totals(&store).reports), (17, 3));
@@ -531,7 +535,7 @@ proptest! {
                 },
                 ..Query::default()
             };
-            by_day.push(reader.summary(&query).unwrap().totals.messages);
+            by_day.push(reader.summary(&query).unwrap().totals.sums.messages);
         }
         prop_assert_eq!(by_day.iter().sum::<u64>(), digest.messages);
         // Whole days differ only by what rounding needs.

@@ -131,6 +131,6 @@ fn contradictions_are_refused_whole() {
     assert!(matches!(store.begin_loading(&huge), Err(StoreError::Contradiction(_))));
     finish(&|_| {}).unwrap();
     let reader = store.reader().unwrap();
-    assert_eq!(reader.summary(&Query::default()).unwrap().totals.messages, 10);
+    assert_eq!(reader.summary(&Query::default()).unwrap().totals.sums.messages, 10);
     assert_sound(&reader);
 }

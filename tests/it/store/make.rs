@@ -27,7 +27,7 @@ use mailsonde::summary::Trust;
 pub(super) const MARCH: i64 = 1_772_323_200;
 
 /// The options of the product, with every domain watched and no free space asked for.
-pub(super) fn options() -> StoreOptions {
+pub(crate) fn options() -> StoreOptions {
     StoreOptions {
         busy_timeout: limits::STORE_BUSY_TIMEOUT,
         commit_messages: limits::COMMIT_MESSAGES,
@@ -248,6 +248,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         packed: None,
         unread: Vec::new(),
         reports,
+        probes: Vec::new(),
     }
 }
 

@@ -22,7 +22,10 @@ fn records_weigh_by_their_count() {
     ];
     import(&store, &Sketch::new("example.com", "a.example", "1", &lines), Trust::Imported, 0);
     let answer = store.reader().unwrap().summary(&domain("example.com")).unwrap();
-    assert_eq!((answer.totals.messages, answer.totals.dmarc_pass, answer.totals.dmarc_fail), (903, 900, 3));
+    assert_eq!(
+        (answer.totals.sums.messages, answer.totals.sums.dmarc_pass, answer.totals.sums.dmarc_fail),
+        (903, 900, 3)
+    );
     assert_eq!(answer.rows[0].sources, 4);
 }
 
@@ -55,12 +58,12 @@ fn a_domain_means_what_is_below() {
     let reader = store.reader().unwrap();
     let sums = |text: &str| {
         let answer = reader.summary(&domain(text)).unwrap();
-        assert_eq!(reader.domains(&domain(text)).unwrap().totals.messages, answer.totals.messages);
-        assert_eq!(reader.sources(&domain(text)).unwrap().totals.messages, answer.totals.messages);
-        assert_eq!(reader.records(&domain(text)).unwrap().totals.count, answer.totals.messages);
+        assert_eq!(reader.domains(&domain(text)).unwrap().totals.messages, answer.totals.sums.messages);
+        assert_eq!(reader.sources(&domain(text)).unwrap().totals.messages, answer.totals.sums.messages);
+        assert_eq!(reader.records(&domain(text)).unwrap().totals.count, answer.totals.sums.messages);
         (
-            answer.totals.messages,
-            answer.totals.reports,
+            answer.totals.sums.messages,
+            answer.totals.sums.reports,
             answer.rows.iter().map(|row| row.sources).sum::<u64>(),
         )
     };
@@ -105,7 +108,7 @@ fn sources_and_reporters() {
         ..domain("example.com")
     };
     for totals in [
-        reader.summary(&query).unwrap().totals,
+        reader.summary(&query).unwrap().totals.sums,
         reader.sources(&query).unwrap().totals,
         reader.domains(&query).unwrap().totals,
         reader.reporters(&query).unwrap().totals,
@@ -117,7 +120,7 @@ fn sources_and_reporters() {
     assert_eq!(reader.summary(&query).unwrap().rows[0].sources, 2);
     assert_eq!(reader.reporters(&query).unwrap().totals.messages, 11);
     let query = Query { result: Some("fail".to_owned()), ..Query::default() };
-    assert_eq!(reader.summary(&query).unwrap().totals.messages, 8);
+    assert_eq!(reader.summary(&query).unwrap().totals.sums.messages, 8);
     assert_eq!(reader.records(&query).unwrap().totals.count, 8);
     let query = Query { result: Some("maybe".to_owned()), ..Query::default() };
     assert!(matches!(reader.summary(&query), Err(StoreError::Contradiction(_))));
@@ -137,9 +140,10 @@ fn dispositions_outside_the_three_are_in_none_of_them() {
     ];
     import(&store, &Sketch::new("example.com", "a.example", "1", &lines), Trust::Imported, 0);
     let reader = store.reader().unwrap();
-    for totals in
-        [reader.summary(&Query::default()).unwrap().totals, reader.sources(&Query::default()).unwrap().totals]
-    {
+    for totals in [
+        reader.summary(&Query::default()).unwrap().totals.sums,
+        reader.sources(&Query::default()).unwrap().totals,
+    ] {
         assert_eq!(totals.messages, 127);
         let three = (totals.disposition_none, totals.disposition_quarantine, totals.disposition_reject);
         assert_eq!(three, (3, 4, 8));

@@ -232,7 +232,7 @@ fn a_message_is_finished_once() {
     assert!(!second.was_pending);
     assert_eq!(second.status, MessageStatus::Read);
     let reader = store.reader().unwrap();
-    assert_eq!(reader.summary(&Query::default()).unwrap().totals.messages, 9);
+    assert_eq!(reader.summary(&Query::default()).unwrap().totals.sums.messages, 9);
     assert_eq!(bytes(&store, id), text.as_bytes());
     assert_eq!(reader.pending(None, 10).unwrap(), []);
     assert_sound(&reader);
