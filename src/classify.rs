@@ -139,11 +139,7 @@ pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Fo
 ///
 /// `now` is the time to which a report without a period belongs. See [`read_mail`].
 pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut(Found<'_>)) -> MailReading {
-    let head = bytes.get(..SNIFF_BYTES).unwrap_or(bytes);
-    let is_eml =
-        name.len() > 4 && name.get(name.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".eml"));
-    let content = sniff(head);
-    if content == Content::Mail || is_eml && matches!(content, Content::Other("text" | "binary data")) {
+    if is_mail(name, bytes) {
         let envelope = Envelope::without_transport(Origin::Import, now);
         let context = MailContext { envelope: &envelope, purposes: &[], has_probe_token: false };
         return read_mail(bytes, &context, found);
@@ -158,6 +154,14 @@ pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut
         (MessageKind::Other, format!("not a report: {what}"))
     });
     reading
+}
+
+/// True if a file is a mail: by its content, or as text with a name that says so.
+pub fn is_mail(name: &str, bytes: &[u8]) -> bool {
+    let content = sniff(bytes.get(..SNIFF_BYTES).unwrap_or(bytes));
+    let is_eml =
+        || name.len() > 4 && name.get(name.len() - 4..).is_some_and(|end| end.eq_ignore_ascii_case(".eml"));
+    content == Content::Mail || matches!(content, Content::Other("text" | "binary data")) && is_eml()
 }
 
 /// The state of one reading.

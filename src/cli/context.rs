@@ -19,13 +19,15 @@ pub struct Context {
     pub output: Output,
     /// When the command began.
     pub now: Timestamp,
+    /// Settings in the place of those of a file: `demo` has its own.
+    pub given: Option<Settings>,
 }
 
 impl Context {
     /// Begins a run.
     pub fn new(global: GlobalArguments) -> Self {
         let output = Output::of(&global);
-        Self { global, output, now: clock::now() }
+        Self { global, output, now: clock::now(), given: None }
     }
 
     /// Writes the log to standard error: warnings, with `-v` what happens, with `-vv` everything, with `-q`
@@ -52,6 +54,9 @@ impl Context {
     ///
     /// Errors: wrong configuration.
     pub fn settings(&self) -> Result<Settings, Failure> {
+        if let Some(settings) = &self.given {
+            return Ok(settings.clone());
+        }
         let mut settings = config::load(self.global.config.as_deref())?;
         if let Some(path) = &self.global.db {
             settings.store_path.clone_from(path);

@@ -8,17 +8,27 @@ pub mod rows;
 pub mod tar;
 pub mod walk;
 
-use std::io::{self, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 
+use crate::classify::is_mail;
 use crate::cli::args::{Format, ImportArguments};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::import::rows::{ImportRow, ImportTotals};
+use crate::clock;
+use crate::daemon::ingest::{self, Import};
+use crate::daemon::keys;
+use crate::limits;
+use crate::probe::token::KeyRing;
 use crate::render::{Head, Sheet, escape};
+use crate::store::{Outcome, Store, StoreError};
 
 /// One mail or report file.
 #[derive(Debug)]
@@ -66,10 +76,29 @@ impl FileResult {
     }
 }
 
-/// Reads one item into the store. Errors end the import: the store itself failed.
-pub type ReadItem<'r> = dyn FnMut(Item) -> Result<FileResult, Failure> + 'r;
+/// An item that was read and whose commit may still be awaited.
+#[derive(Debug)]
+pub enum Pending {
+    /// The result is known.
+    Known(FileResult),
+    /// The result comes when the store has committed it.
+    Awaited {
+        /// Where it comes.
+        result: Receiver<Result<FileResult, StoreError>>,
+        /// Bytes of the item, which wait in memory too.
+        bytes: usize,
+    },
+}
 
-/// Walks the paths, reads every item, prints a line each and a total.
+/// Reads one item into the store. Errors end the import: the store itself failed.
+pub type ReadItem<'r> = dyn FnMut(Item) -> Result<Pending, Failure> + 'r;
+
+/// Items whose commit is awaited at once: enough for large commits, little memory.
+const AWAITED_ITEMS: usize = 128;
+/// Bytes of items whose commit is awaited at once.
+const AWAITED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Walks the paths, reads every item, prints a line each in order and a total.
 ///
 /// Findings if any item is unread. Errors: a store that fails, a writer that fails.
 pub fn import(
@@ -81,20 +110,62 @@ pub fn import(
     let progress = Progress::start(context);
     let mut printer =
         Printer { context, progress, out, rows: Vec::new(), totals: ImportTotals::default(), is_open: true };
+    let mut queue = Queue::default();
     for path in &arguments.paths {
         walk::each_item(path, &mut |found| {
-            let (name, result) = match found {
+            let (name, pending) = match found {
                 walk::Found::Item(item) => {
                     let name = item.name.clone();
                     printer.progress.begin(&name);
                     (name, read(item)?)
                 }
-                walk::Found::Unreadable { name, reason } => (name, FileResult::unread(reason)),
+                walk::Found::Unreadable { name, reason } => {
+                    (name, Pending::Known(FileResult::unread(reason)))
+                }
             };
-            printer.add(name, result)
+            queue.push(name, pending);
+            queue.drain(AWAITED_ITEMS, AWAITED_BYTES, &mut printer)
         })?;
     }
+    queue.drain(0, 0, &mut printer)?;
     printer.finish()
+}
+
+/// Results that come in the order of the items, whatever the store is waited for.
+#[derive(Debug, Default)]
+struct Queue {
+    items: VecDeque<(String, Pending)>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Adds an item.
+    fn push(&mut self, name: String, pending: Pending) {
+        if let Pending::Awaited { bytes, .. } = &pending {
+            self.bytes += bytes;
+        }
+        self.items.push_back((name, pending));
+    }
+
+    /// Prints results from the front until few enough are awaited; those that are known at once.
+    fn drain(&mut self, items: usize, bytes: usize, printer: &mut Printer<'_>) -> Result<(), Failure> {
+        while let Some((_, pending)) = self.items.front() {
+            let is_known = matches!(pending, Pending::Known(_));
+            if !is_known && self.items.len() <= items && self.bytes <= bytes {
+                break;
+            }
+            let Some((name, pending)) = self.items.pop_front() else { break };
+            let result = match pending {
+                Pending::Known(result) => result,
+                Pending::Awaited { result, bytes } => {
+                    self.bytes -= bytes;
+                    result.recv().map_err(|_| Failure::run("the store ended before it answered"))??
+                }
+            };
+            printer.add(name, result)?;
+        }
+        Ok(())
+    }
 }
 
 /// Prints the results.
@@ -197,6 +268,65 @@ impl Progress {
 }
 
 /// Runs the command.
-pub fn run(_context: &Context, _arguments: &ImportArguments, _out: &mut dyn Write) -> Result<Exit, Failure> {
-    Err(Failure::run("not wired yet"))
+pub fn run(context: &Context, arguments: &ImportArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let (_, store) = context.open_store()?;
+    let keys = keys::load_or_create(store.path())?;
+    let exit = import(context, arguments, &mut |item| read_item(&store, &keys, item), out);
+    store.close();
+    exit
+}
+
+/// Reads one item and hands it to the store.
+fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failure> {
+    let bytes = match item.content {
+        Content::Bytes(bytes) => bytes,
+        Content::File(path) => match read_file(&path) {
+            Ok(bytes) => bytes,
+            Err(reason) => return Ok(Pending::Known(FileResult::unread(reason))),
+        },
+        Content::Temporary(file) => match read_file(file.path()) {
+            Ok(bytes) => bytes,
+            Err(reason) => return Ok(Pending::Known(FileResult::unread(reason))),
+        },
+    };
+    let size = bytes.len();
+    let (sender, result) = mpsc::channel();
+    let name = Some(item.name.as_str()).filter(|name| !is_mail(name, &bytes));
+    let done = Box::new(move |imported: Result<Import, StoreError>| {
+        // The receiver is gone only if the import was given up.
+        let _ = sender.send(imported.map(file_result));
+    });
+    ingest::import(store, keys, name, bytes, clock::now(), done)?;
+    Ok(Pending::Awaited { result, bytes: size })
+}
+
+/// Reads a file whole, up to the cap. Errors: the reason in words.
+fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    let cap = limits::IMPORT_FILE_BYTES;
+    file.take(cap + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > cap {
+        return Err(format!("too large: over {} MiB; compress it with gzip and import that", cap >> 20));
+    }
+    Ok(bytes)
+}
+
+/// What is printed of an imported item.
+fn file_result(imported: Import) -> FileResult {
+    let mut result = FileResult {
+        kind: Some(imported.kind.as_str().to_owned()),
+        status: imported.finished.status.as_str().to_owned(),
+        reason: imported.finished.reason,
+        deviations: imported.deviations,
+        ..FileResult::default()
+    };
+    for (outcome, (records, messages)) in imported.finished.reports.iter().zip(imported.sums) {
+        if matches!(outcome, Outcome::Counted | Outcome::Conflicting { counts: true }) {
+            result.reports += 1;
+            result.records += records;
+            result.messages += messages;
+        }
+    }
+    result
 }

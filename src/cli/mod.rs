@@ -7,6 +7,7 @@ pub mod args;
 pub mod config;
 pub mod context;
 pub mod db;
+pub mod demo;
 pub mod domains;
 pub mod exit;
 pub mod fail_if;
@@ -15,6 +16,7 @@ pub mod output;
 pub mod period;
 pub mod probe;
 pub mod report;
+pub mod serve;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,9 +49,9 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
-        Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),
-        Command::Probe(ProbeCommand::Show(arguments)) => probe::show(&context, &arguments, out),
-        Command::Serve(_) | Command::Demo(_) | Command::Probe(_) => Err(Failure::run("not wired yet")),
+        Command::Serve(_) => serve::run(&context),
+        Command::Demo(arguments) => demo::run(&context, &arguments, out),
+        Command::Probe(_) => Err(Failure::run("not wired yet")),
     }
 }
 

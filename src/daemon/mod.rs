@@ -1,1 +1,11 @@
-//! x
+//! The wiring: receiver, reader, sender and store in one process.
+
+pub mod demo;
+pub mod inbox;
+pub mod ingest;
+pub mod keys;
+pub mod options;
+pub mod privileges;
+pub mod probe;
+pub mod recipients;
+pub mod serve;

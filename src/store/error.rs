@@ -106,9 +106,3 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
-
-impl From<rusqlite::types::FromSqlError> for StoreError {
-    fn from(error: rusqlite::types::FromSqlError) -> Self {
-        Self::Corrupt(format!("a value of another type than the schema says: {error}"))
-    }
-}

@@ -151,7 +151,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held while the store is open: tells other processes that they are not alone.
-    presence: Mutex<Option<database::Presence>>,
+    _presence: database::Presence,
 }
 
 impl Writer {
@@ -174,13 +174,12 @@ impl Writer {
             place: Condvar::new(),
             free: Mutex::new(None),
         });
-        let has_leftovers = loading::has_leftovers(&connection)?;
-        let mut thread = Thread::new(Arc::clone(&shared), connection, has_leftovers);
+        let mut thread = Thread::new(Arc::clone(&shared), connection);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || thread.run())
             .map_err(|error| StoreError::io("cannot start a thread for", path, &error))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)), presence: Mutex::new(Some(presence)) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), _presence: presence })
     }
 
     /// The database file.
@@ -211,7 +210,6 @@ impl Writer {
             // A panic of the thread has told everybody who waited by dropping their callbacks.
             drop(thread.join());
         }
-        drop(self.presence.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Says whether a message would find a place.
@@ -354,7 +352,7 @@ struct Thread {
 
 impl Thread {
     /// The state at start.
-    fn new(shared: Arc<Shared>, connection: Connection, has_leftovers: bool) -> Self {
+    fn new(shared: Arc<Shared>, connection: Connection) -> Self {
         Self {
             shared,
             connection: Some(connection),
@@ -362,7 +360,7 @@ impl Thread {
             ids: IdSource::new(),
             taken: VecDeque::new(),
             data_version: -1,
-            has_leftovers,
+            has_leftovers: false,
         }
     }
 

@@ -11,9 +11,6 @@ mod tidy;
 /// Reports in every wrapping: the third-party corpus, the vectors, the hostile set.
 mod reports;
 
-/// The sample mails, whole and damaged.
-mod fixtures;
-
 /// The receiver over real sockets: dialogues, limits, TLS, load.
 mod smtp;
 
@@ -27,4 +24,5 @@ mod probes;
 mod cli;
 
 /// Mail in at the socket, rows out of the command line.
+#[cfg(test)]
 mod pipeline;

@@ -1,0 +1,457 @@
+//! From stored bytes to facts: reads what is pending, and what `import` brings.
+//!
+//! One thread reads at a time; it can be stopped, killed and started again at any point, since a message
+//! stays pending until its reading is committed whole.
+
+use std::io::Read as _;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::classify::{self, Found, MailContext, MessageKind};
+use crate::clock::{self, Timestamp};
+use crate::limits;
+use crate::mail::message::Message;
+use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
+use crate::probe::matching::{Matches, Seen, match_message};
+use crate::probe::token::KeyRing;
+use crate::reports::aggregate::Record;
+use crate::reports::digest::ReportDigest;
+use crate::reports::extract::Records;
+use crate::reports::{Unreadable, UnreadableKind};
+use crate::store::{
+    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadReport, Reader, Reading, ReportRows,
+    Sighting, Store, StoreError, pack,
+};
+use crate::summary::Trust;
+
+/// The version of all readers together: rises when a better one should read old messages again.
+pub const PARSER_VERSION: u32 = 1;
+
+// ---- Bell ----
+
+/// Wakes the reading thread.
+#[derive(Debug, Default)]
+pub struct Bell {
+    state: Mutex<BellState>,
+    rung: Condvar,
+}
+
+/// What the bell has to say.
+#[derive(Debug, Default)]
+struct BellState {
+    is_rung: bool,
+    is_stopped: bool,
+}
+
+impl Bell {
+    /// Something is pending.
+    pub fn ring(&self) {
+        let mut state = self.lock();
+        if !state.is_rung {
+            state.is_rung = true;
+            self.rung.notify_one();
+        }
+    }
+
+    /// The reading thread should end after the message in hand.
+    pub fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.rung.notify_all();
+    }
+
+    /// True once [`Self::stop`] was called.
+    fn is_stopped(&self) -> bool {
+        self.lock().is_stopped
+    }
+
+    /// Waits for the bell, at most so long: another process may have left something too.
+    fn wait(&self, longest: Duration) {
+        let state = self.lock();
+        let waited =
+            self.rung.wait_timeout_while(state, longest, |state| !state.is_rung && !state.is_stopped);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_rung = false;
+    }
+
+    /// The state; plain values are sound whoever panicked.
+    fn lock(&self) -> MutexGuard<'_, BellState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// ---- Reading what is pending ----
+
+/// Messages that are looked up at once.
+const BATCH: usize = 64;
+/// Wait without a bell.
+const IDLE: Duration = Duration::from_secs(2);
+/// Wait after trouble with the store.
+const TROUBLE: Duration = Duration::from_secs(1);
+
+/// The reader of pending messages.
+pub struct Ingest {
+    store: Store,
+    keys: KeyRing,
+    bell: Arc<Bell>,
+}
+
+impl Ingest {
+    /// Makes a reader of the messages in `store`.
+    pub fn new(store: Store, keys: KeyRing, bell: Arc<Bell>) -> Self {
+        Self { store, keys, bell }
+    }
+
+    /// Reads until the bell says stop.
+    pub fn run(&self) {
+        while !self.bell.is_stopped() {
+            match self.read_pending(&|| self.bell.is_stopped()) {
+                Ok(0) => self.bell.wait(IDLE),
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(%error, "pending messages cannot be read now; trying again");
+                    self.bell.wait(TROUBLE);
+                }
+            }
+        }
+    }
+
+    /// Reads everything that is pending, in order of receipt. Returns the number of messages read.
+    pub fn read_pending(&self, is_stopped: &dyn Fn() -> bool) -> Result<u64, StoreError> {
+        let reader = self.store.reader()?;
+        let mut after = None;
+        let mut count = 0;
+        loop {
+            let ids = reader.pending(after, BATCH)?;
+            let Some(last) = ids.last() else { break };
+            after = Some(*last);
+            for id in ids {
+                if is_stopped() {
+                    return Ok(count);
+                }
+                match self.read_one(&reader, id) {
+                    Ok(()) => count += 1,
+                    // Another process was faster, or removed it.
+                    Err(StoreError::NotFound(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.store.flush()?;
+        Ok(count)
+    }
+
+    /// Reads one stored message and hands over what it gave.
+    fn read_one(&self, reader: &Reader, id: MessageId) -> Result<(), StoreError> {
+        let stored = reader.message(id)?;
+        if stored.status != MessageStatus::Pending {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        reader.raw(id)?.read_to_end(&mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
+        let is_large = bytes.len() > limits::BODY_MEMORY_BYTES;
+        let source = Source {
+            envelope: &stored.envelope,
+            purposes: &stored.purposes,
+            file_name: stored.file_name.as_deref(),
+            bytes: &bytes,
+        };
+        let mut reading = read(&self.store, &self.keys, &source)?;
+        // A large message is compressed into the store in slices, so that the lock is never held long.
+        if !is_large {
+            reading.packed = Some(pack(&bytes));
+        }
+        let store = self.store.clone();
+        self.store.finish_then(
+            MessageRef::Stored(id),
+            reading,
+            Box::new(move |result| match result {
+                Ok(finished) => {
+                    tracing::debug!(message = %id, status = finished.status.as_str(), "read");
+                }
+                // It stays pending and is read again.
+                Err(error) => tracing::warn!(message = %id, %error, "not stored"),
+            }),
+        )?;
+        if is_large {
+            store.flush()?;
+            store.absorb_spool(id)?;
+        }
+        Ok(())
+    }
+}
+
+// ---- Reading one message ----
+
+/// A message or file as it is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Its envelope.
+    pub envelope: &'a Envelope,
+    /// What its recipients are for.
+    pub purposes: &'a [Purpose],
+    /// The name of an imported file; `None` for a mail.
+    pub file_name: Option<&'a str>,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Turns bytes into facts. Rows of large reports go to the store in slices, invisible until the reading is
+/// finished; everything else is returned.
+///
+/// A fault of a reader (a panic) makes the message unread with that reason: it never stops the others.
+/// Errors: those of the store.
+pub fn read(store: &Store, keys: &KeyRing, source: &Source<'_>) -> Result<Reading, StoreError> {
+    let mut loaded = Vec::new();
+    let result = catch_unwind(AssertUnwindSafe(|| read_whole(store, keys, source, &mut loaded)));
+    match result {
+        Ok(Ok(reading)) => Ok(reading),
+        Ok(Err(error)) => {
+            abandon(store, &loaded);
+            Err(error)
+        }
+        Err(panic) => {
+            abandon(store, &loaded);
+            let cause = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("unknown");
+            tracing::error!(cause, "a reader failed; the message is kept as unread");
+            let mut reading = empty_reading(source);
+            let reason = format!("fault of this program while reading, please report it: {cause}");
+            reading.unread.push(Unreadable::new(UnreadableKind::Malformed, reason));
+            Ok(reading)
+        }
+    }
+}
+
+/// Removes the rows of reports that will not be finished.
+fn abandon(store: &Store, loaded: &[LoadingId]) {
+    for loading in loaded {
+        if let Err(error) = store.abandon(*loading) {
+            // The next start removes them.
+            tracing::warn!(%error, "rows of an unfinished report stay for now");
+        }
+    }
+}
+
+/// A reading that says nothing yet.
+fn empty_reading(source: &Source<'_>) -> Reading {
+    let trust = match source.envelope.origin {
+        Origin::Smtp => Trust::Pending,
+        Origin::Import | Origin::Mailbox => Trust::Imported,
+    };
+    Reading {
+        kind: MessageKind::Other,
+        status: None,
+        reason: None,
+        deviations: Vec::new(),
+        message_id: None,
+        subject: None,
+        header_from: None,
+        trust,
+        parser_version: PARSER_VERSION,
+        read_at: clock::now(),
+        packed: None,
+        unread: Vec::new(),
+        reports: Vec::new(),
+        probes: Vec::new(),
+    }
+}
+
+/// Reads without a net; see [`read`].
+fn read_whole(
+    store: &Store,
+    keys: &KeyRing,
+    source: &Source<'_>,
+    loaded: &mut Vec<LoadingId>,
+) -> Result<Reading, StoreError> {
+    let mut reading = empty_reading(source);
+    let mut trouble = None;
+    let mut found = |found: Found<'_>| {
+        if trouble.is_some() {
+            return;
+        }
+        let Found::Aggregate { place, digest, records } = found else { return };
+        match rows(store, &digest, records, loaded) {
+            Ok(Ok(rows)) => reading.reports.push(ReadReport { place, digest: *digest, rows }),
+            Ok(Err(unreadable)) => reading.unread.push(unreadable.at(&place)),
+            Err(error) => trouble = Some(error),
+        }
+    };
+    let (mail, matches) = match source.file_name {
+        Some(name) => (
+            classify::read_file(name, source.bytes, source.envelope.received_at, &mut found),
+            Matches::default(),
+        ),
+        None => {
+            let matches = match_probes(keys, source);
+            let context = MailContext {
+                envelope: source.envelope,
+                purposes: source.purposes,
+                has_probe_token: matches.arrival().is_some(),
+            };
+            (classify::read_mail(source.bytes, &context, &mut found), matches)
+        }
+    };
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    reading.kind = mail.kind;
+    reading.unread.extend(mail.unreadable);
+    reading.deviations = mail.deviations.names().map(str::to_owned).collect();
+    reading.message_id = mail.header.message_id;
+    reading.subject = mail.header.subject;
+    reading.header_from = mail.header.from.as_ref().map(ToString::to_string);
+    reading.probes = Sighting::of(&matches, keys, source.envelope.origin == Origin::Smtp);
+    // Kinds that are recognised and kept, but whose contents are not read yet.
+    if matches!(
+        reading.kind,
+        MessageKind::Failure
+            | MessageKind::Tls
+            | MessageKind::Bounce
+            | MessageKind::Reply
+            | MessageKind::Other
+    ) && reading.unread.is_empty()
+    {
+        reading.status = Some(MessageStatus::Kept);
+        reading.reason = Some(mail.why);
+    }
+    if !matches.forged.is_empty() {
+        reading.deviations.push("probe-token-forged".to_owned());
+    }
+    if !matches.foreign.is_empty() {
+        reading.deviations.push("probe-token-foreign".to_owned());
+    }
+    Ok(reading)
+}
+
+/// Finds the probes that a mail is about.
+fn match_probes(keys: &KeyRing, source: &Source<'_>) -> Matches {
+    let message = Message::parse(source.bytes);
+    let fields: Vec<(&str, &str)> = message.header.fields().collect();
+    let mut text = String::new();
+    for part in message.parts.iter().filter(|part| part.is_body()).take(TOKEN_PARTS) {
+        text.push_str(&part.text(limits::XML_TEXT_BYTES));
+    }
+    let is_timed = source.envelope.origin == Origin::Smtp;
+    match_message(
+        keys,
+        &Seen {
+            received_at: is_timed.then_some(source.envelope.received_at),
+            mail_from: source.envelope.mail_from.as_ref(),
+            recipients: &source.envelope.rcpt_to,
+            fields: &fields,
+            text: text.as_bytes(),
+        },
+    )
+}
+
+/// Text parts in which a token is looked for.
+const TOKEN_PARTS: usize = 8;
+
+/// The rows of a report: in memory if there are few, else pushed into the store in slices.
+fn rows(
+    store: &Store,
+    digest: &ReportDigest,
+    records: Records<'_>,
+    loaded: &mut Vec<LoadingId>,
+) -> Result<Result<ReportRows, Unreadable>, StoreError> {
+    let replay = match records {
+        Records::Memory(records) => return Ok(Ok(ReportRows::Records(records))),
+        replay @ Records::Replay(_) => replay,
+    };
+    let Some(loading) = store.begin_loading(digest)? else {
+        return Ok(Ok(ReportRows::NotNeeded));
+    };
+    loaded.push(loading);
+    let mut slice: Vec<Record> = Vec::with_capacity(SLICE_RECORDS);
+    let mut trouble = None;
+    let push = |slice: &mut Vec<Record>| {
+        let full = std::mem::replace(slice, Vec::with_capacity(SLICE_RECORDS));
+        store.push(loading, full)
+    };
+    let read = replay.each(&mut |record| {
+        slice.push(record.clone());
+        if slice.len() >= SLICE_RECORDS
+            && let Err(error) = push(&mut slice)
+        {
+            trouble = Some(error);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    if let Some(error) = trouble {
+        return Err(error);
+    }
+    if let Err(unreadable) = read {
+        store.abandon(loading)?;
+        loaded.retain(|other| *other != loading);
+        return Ok(Err(unreadable));
+    }
+    if !slice.is_empty() {
+        push(&mut slice)?;
+    }
+    Ok(Ok(ReportRows::Loaded(loading)))
+}
+
+/// Records of one slice: about 10 ms of the writer's time.
+const SLICE_RECORDS: usize = 1_000;
+
+// ---- Import ----
+
+/// What is said when an imported message is committed.
+pub type Imported = Box<dyn FnOnce(Result<Import, StoreError>) + Send>;
+
+/// What became of an imported message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// What it is.
+    pub kind: MessageKind,
+    /// Names of deviations, its own and those of its reports.
+    pub deviations: Vec<String>,
+    /// Status, reason and the outcome of each report.
+    pub finished: Finished,
+    /// Records and messages of each report, in order.
+    pub sums: Vec<(u64, u64)>,
+}
+
+/// Reads a message or file and hands it to the store; `done` runs when it is committed.
+///
+/// `file_name` is `None` for a mail. Errors: those of the store before anything was queued.
+pub fn import(
+    store: &Store,
+    keys: &KeyRing,
+    file_name: Option<&str>,
+    bytes: Vec<u8>,
+    now: Timestamp,
+    done: Imported,
+) -> Result<(), StoreError> {
+    let envelope = Envelope::without_transport(Origin::Import, now);
+    let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes };
+    let mut reading = read(store, keys, &source)?;
+    reading.packed = Some(pack(&bytes));
+    let sums = reading.reports.iter().map(|report| (report.digest.records, report.digest.messages)).collect();
+    let mut deviations = reading.deviations.clone();
+    for report in &reading.reports {
+        for name in report.digest.deviations.names() {
+            if !deviations.iter().any(|known| known == name) {
+                deviations.push(name.to_owned());
+            }
+        }
+    }
+    let kind = reading.kind;
+    let message = NewMessage {
+        envelope,
+        body: Body::Memory(bytes.into()),
+        purposes: Vec::new(),
+        file_name: file_name.map(str::to_owned),
+    };
+    store.finish_then(
+        MessageRef::New(Box::new(message)),
+        reading,
+        Box::new(move |result| done(result.map(|finished| Import { kind, deviations, finished, sums }))),
+    )
+}

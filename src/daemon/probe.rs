@@ -1,0 +1,88 @@
+//! Sends one probe of a route and records how far it came.
+
+use anyhow::Context;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::clock;
+use crate::config::settings::RouteSettings;
+use crate::daemon::options;
+use crate::mail::Address;
+use crate::probe::compose::TEMPLATE_VERSION;
+use crate::probe::plan::{Planned, RoutePlan, plan, route_number};
+use crate::probe::token::{COUNTER_MAX, KeyRing, Kind};
+use crate::smtp::submit::{HandOver, Submission, submit};
+use crate::store::{NewProbe, Store};
+
+/// A probe that was handed over, or was not.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its name: the token as it stands in the recipient.
+    pub token: String,
+    /// The recipient.
+    pub to: Address,
+    /// How it went.
+    pub hand_over: HandOver,
+}
+
+/// Sends a probe of `route`: its row is committed before the first byte leaves.
+///
+/// Errors: a route that makes no probe, a password that cannot be read, the store. How the far end behaves
+/// is no error: it stands in the hand-over.
+pub async fn send_probe(
+    store: &Store,
+    keys: &KeyRing,
+    route: &RouteSettings,
+    own_name: Option<&str>,
+) -> anyhow::Result<Sent> {
+    let submit_options = options::submit(&route.sender, own_name)?;
+    let mut random = [0; 4];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("no random numbers from the system"))?;
+    let counter = u32::from_be_bytes(random) & COUNTER_MAX;
+    let route_plan = RoutePlan {
+        name: &route.name,
+        to: &route.to,
+        from: &route.from,
+        mail_from: None,
+        profile: route.profile,
+    };
+    let sent_at = clock::now();
+    let Planned { texts, mail_from, rcpt_to, message, .. } =
+        plan(keys, Kind::Probe, &route_plan, sent_at, counter)
+            .with_context(|| format!("route `{}`", route.name))?;
+    let token = texts.name().to_owned();
+    let probe = NewProbe {
+        token: token.clone(),
+        route: route.name.clone(),
+        route_number: route_number(&route.name),
+        kind: Kind::Probe,
+        profile: route.profile.to_string(),
+        template_version: TEMPLATE_VERSION,
+        mail_from: mail_from.clone(),
+        rcpt_to: rcpt_to.clone(),
+        message_id: message.message_id.clone(),
+        sent_at,
+        lost_after: route.lost_after,
+    };
+    run_blocking(store, move |store| store.begin_probe(probe)).await?;
+    let submission = Submission {
+        mail_from: &mail_from,
+        rcpt_to: &rcpt_to,
+        message: &message.bytes,
+        needs_smtputf8: message.needs_smtputf8,
+    };
+    let hand_over = submit(&submit_options, submission).await;
+    let (name, record) = (token.clone(), hand_over.clone());
+    run_blocking(store, move |store| store.finish_probe(&name, record)).await?;
+    Ok(Sent { token, to: rcpt_to, hand_over })
+}
+
+/// Waits for a write without stopping the sessions of the runtime.
+async fn run_blocking<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(Store) -> Result<T, crate::store::StoreError> + Send + 'static,
+) -> anyhow::Result<T> {
+    let store = store.clone();
+    Ok(tokio::task::spawn_blocking(move || work(store)).await.context("the write was cut off")??)
+}

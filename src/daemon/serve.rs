@@ -1,0 +1,249 @@
+//! `serve`: receiver and reader of what was received, in one process, until it is told to stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::settings::{ListenerTls, Settings};
+use crate::daemon::inbox::StoreInbox;
+use crate::daemon::ingest::{Bell, Ingest};
+use crate::daemon::{keys, options, privileges};
+use crate::smtp::sink::{self, Listener, Sink, SinkHandle, SinkOptions};
+use crate::smtp::tls::ServerTls;
+use crate::store::Store;
+
+/// A running service: what `serve` and `demo` have in common.
+pub struct Service {
+    store: Store,
+    bell: Arc<Bell>,
+    ingest: Option<std::thread::JoinHandle<()>>,
+    tls: Option<Arc<ServerTls>>,
+    sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// A listening socket and whether STARTTLS is offered on it.
+pub struct BoundListener {
+    socket: TcpListener,
+    tls: ListenerTls,
+}
+
+/// Binds every configured address, or takes the sockets that systemd hands over. Needs no thread, so
+/// that privileges can be dropped after it.
+pub fn bind(settings: &Settings) -> anyhow::Result<Vec<BoundListener>> {
+    let handed = sockets_from_systemd()?;
+    if !handed.is_empty() {
+        return Ok(handed
+            .into_iter()
+            .map(|socket| BoundListener { socket, tls: ListenerTls::StartTls })
+            .collect());
+    }
+    settings
+        .listeners
+        .iter()
+        .map(|listener| {
+            let socket = sink::listen_on(listener.address).with_context(|| {
+                format!(
+                    "cannot listen on {}; is another mail server running, or is the right missing?",
+                    listener.address
+                )
+            })?;
+            Ok(BoundListener { socket, tls: listener.tls })
+        })
+        .collect()
+}
+
+/// The sockets of `LISTEN_FDS` (systemd.socket), if any are meant for us.
+fn sockets_from_systemd() -> anyhow::Result<Vec<TcpListener>> {
+    let mut handed = listenfd::ListenFd::from_env();
+    let mut sockets = Vec::new();
+    for index in 0..handed.len() {
+        let socket = handed
+            .take_tcp_listener(index)
+            .with_context(|| format!("socket {index} of LISTEN_FDS is no listening TCP socket"))?;
+        sockets.extend(socket);
+    }
+    Ok(sockets)
+}
+
+impl Service {
+    /// Starts receiver and reader. Must run within a runtime.
+    pub fn start(settings: &Settings, listeners: Vec<BoundListener>) -> anyhow::Result<Self> {
+        let store = open_store(settings)?;
+        let ring = keys::load_or_create(store.path())?;
+        let host_name = options::host_name(settings.receiver.host_name.as_deref());
+        let wants_tls = listeners.iter().any(|listener| listener.tls == ListenerTls::StartTls);
+        let tls = if wants_tls {
+            let tls = match &settings.tls {
+                Some(files) => ServerTls::from_files(files.certificate.clone(), files.key.clone()),
+                None => ServerTls::load_or_create(options::folder(store.path()), &host_name),
+            };
+            Some(Arc::new(tls.context("cannot use the certificate of [tls]")?))
+        } else {
+            None
+        };
+        let bell = Arc::new(Bell::default());
+        let recipients = options::recipients(settings, ring.clone());
+        let inbox = Arc::new(StoreInbox::new(store.clone(), recipients, Arc::clone(&bell)));
+        let (with_tls, without): (Vec<_>, Vec<_>) =
+            listeners.into_iter().partition(|listener| listener.tls == ListenerTls::StartTls);
+        let mut sinks = Vec::new();
+        let mut addresses = Vec::new();
+        for (group, tls) in [(with_tls, tls.clone()), (without, None)] {
+            if group.is_empty() {
+                continue;
+            }
+            let sink = Sink::bind(
+                SinkOptions {
+                    host_name: host_name.clone(),
+                    listeners: group.into_iter().map(|listener| Listener::Socket(listener.socket)).collect(),
+                    tls,
+                    spool_directory: store.spool_folder()?,
+                    trusted: Vec::new(),
+                    limits: options::sink_limits(settings),
+                },
+                Arc::clone(&inbox),
+            )?;
+            addresses.extend_from_slice(sink.addresses());
+            let handle = sink.handle();
+            sinks.push((handle, tokio::spawn(sink.serve())));
+        }
+        let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
+        let ingest = std::thread::Builder::new()
+            .name("ingest".to_owned())
+            .spawn(move || ingest.run())
+            .context("cannot start the reading thread")?;
+        Ok(Self { store, bell, ingest: Some(ingest), tls, sinks, addresses })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Where the receiver listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Reads the certificate again if its files changed.
+    fn reload(&self) {
+        if let Some(tls) = &self.tls {
+            match tls.reload_if_changed() {
+                Ok(changed) => tracing::info!(changed, "certificate looked at"),
+                Err(error) => tracing::error!(%error, "certificate not usable, the old one stays"),
+            }
+        }
+    }
+
+    /// Stops gracefully: no new session, what is in flight ends within `grace`, everything is committed.
+    pub async fn stop(mut self, grace: std::time::Duration) {
+        for (handle, _) in &self.sinks {
+            handle.stop(grace);
+        }
+        for (_, task) in self.sinks.drain(..) {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "receiver failed"),
+                Err(error) => tracing::error!(%error, "receiver ended"),
+            }
+        }
+        self.bell.stop();
+        let ingest = self.ingest.take();
+        let store = self.store.clone();
+        let ended = tokio::task::spawn_blocking(move || {
+            let is_sound = ingest.is_none_or(|thread| thread.join().is_ok());
+            store.close();
+            is_sound
+        })
+        .await;
+        if !matches!(ended, Ok(true)) {
+            tracing::error!("the reading thread ended by a fault; what is pending is read at the next start");
+        }
+    }
+
+    /// Cuts a graceful stop short.
+    fn cut(handles: &[SinkHandle]) {
+        for handle in handles {
+            handle.stop(std::time::Duration::ZERO);
+        }
+    }
+
+    /// Waits until no message is pending, for `demo`.
+    pub async fn settled(&self) -> anyhow::Result<()> {
+        loop {
+            self.store.flush()?;
+            if self.store.reader()?.pending(None, 1)?.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Opens the database of the settings and tells it which domains are watched.
+pub fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let store = Store::open(&settings.store_path, settings.store_options())
+        .with_context(|| format!("cannot open the database {}", settings.store_path.display()))?;
+    store.set_watched(&settings.domains)?;
+    Ok(store)
+}
+
+/// Runs until SIGTERM or SIGINT; a second one cuts what is in flight. SIGHUP reads the certificate again.
+pub fn serve(settings: &Settings) -> anyhow::Result<()> {
+    // Ports below 1024 need rights that nothing after this line needs.
+    let listeners = bind(settings)?;
+    if let Some(user) = &settings.user {
+        privileges::become_user(user)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("smtp")
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot watch SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch SIGINT")?;
+        let mut hang_up = signal(SignalKind::hangup()).context("cannot watch SIGHUP")?;
+        // A size limit of the system (RLIMIT_FSIZE) must be an error of one write, not our end.
+        let _too_large = file_too_large().context("cannot watch SIGXFSZ")?;
+        let service = Service::start(settings, listeners)?;
+        for address in service.addresses() {
+            tracing::info!(smtp_listening = %address, "receiving");
+        }
+        ready();
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => service.reload(),
+            }
+        }
+        tracing::info!("stopping");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let handles: Vec<_> = service.sinks.iter().map(|(handle, _)| handle.clone()).collect();
+        let stopped = service.stop(settings.receiver.shutdown_timeout);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = &mut stopped => break,
+                _ = terminate.recv() => Service::cut(&handles),
+                _ = interrupt.recv() => Service::cut(&handles),
+            }
+        }
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// The signal of a file that grew over the limit of the system, 25 on Linux.
+fn file_too_large() -> std::io::Result<Signal> {
+    signal(SignalKind::from_raw(25))
+}
+
+/// Tells systemd that mail is taken now; without systemd nothing listens and nothing is lost.
+fn ready() {
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+}
