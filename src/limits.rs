@@ -223,6 +223,10 @@ pub const SECRET_BYTES: u64 = 64 * 1024;
 /// Wait for the command that prints a secret.
 pub const SECRET_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Messages noted of one probe, arrivals and replays. Who received a probe can send it again without end, and
+/// every note is read again whenever the probe is judged; the messages themselves are all listed.
+pub const PROBE_SIGHTINGS: u32 = 500;
+
 // ---- Output ----
 
 /// Rows of one answer without `--limit`.

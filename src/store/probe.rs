@@ -37,6 +37,7 @@ const INSERT_STEP: &str = "INSERT INTO probe_step (token, attempt, seq, phase, s
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const LOST_AFTER: &str = "SELECT lost_after_ms FROM probe WHERE token = $1";
 const SET_DEADLINE: &str = "UPDATE probe SET deadline_ms = $1 WHERE token = $2";
+const SIGHTINGS: &str = "SELECT COUNT(*) FROM probe_event WHERE token = $1 AND message_id IS NOT NULL";
 const TOLD_BY: &str = "SELECT token FROM probe_event WHERE message_id = $1";
 const FORGET: &str = "DELETE FROM probe_event WHERE message_id = $1";
 /// The events of one probe, as [`read_event`] reads them.
@@ -162,7 +163,8 @@ pub(super) fn finish(writer: &Writer, token: &str, hand_over: HandOver) -> Resul
     })
 }
 
-/// Writes what a received message tells, within the open transaction. The same message again adds nothing.
+/// Writes what a received message tells, within the open transaction. The same message again adds nothing, and
+/// nor does one after the [`limits::PROBE_SIGHTINGS`]th.
 pub(super) fn see(
     work: &mut Work<'_>,
     message: MessageId,
@@ -171,6 +173,11 @@ pub(super) fn see(
 ) -> Result<(), StoreError> {
     for sighting in sightings {
         insert_unknown(work, sighting)?;
+        let noted: u32 =
+            work.connection.prepare_cached(SIGHTINGS)?.query_row([&sighting.token], |row| row.get(0))?;
+        if noted >= limits::PROBE_SIGHTINGS {
+            continue;
+        }
         let what = if sighting.is_arrival {
             What::Arrived { message, is_timed: sighting.is_timed }
         } else {

@@ -144,6 +144,19 @@ fn reply(text: &str) -> Reply {
 }
 
 #[test]
+fn a_probe_that_is_sent_again_without_end_stays_cheap() {
+    let fixture = Fixture::new();
+    let token = fixture.begin(1, 0, "probe@example.net");
+    let most = usize::try_from(mailsonde::limits::PROBE_SIGHTINGS).unwrap();
+    for _ in 0..most + 20 {
+        fixture.receive(5, vec![fixture.sighting(1, true)]);
+    }
+    let stored = fixture.store.reader().unwrap().probe(&token, at(10)).unwrap();
+    assert_eq!(stored.verdict.state, State::Arrived);
+    assert_eq!(stored.verdict.duplicates, u64::try_from(most - 1).unwrap());
+}
+
+#[test]
 fn states_follow_the_events_and_the_time_of_asking() {
     let f = Fixture::new();
     let token = f.begin(1, 0, "probe@example.net");
