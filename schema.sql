@@ -245,7 +245,8 @@ CREATE TABLE rollup (
     disposition    TEXT NOT NULL,      -- none | pass | quarantine | reject | '' | other (any other word)
     dkim           INTEGER NOT NULL,   -- 1: aligned and passing
     spf            INTEGER NOT NULL,   -- 1: aligned and passing
-    span           TEXT NOT NULL,      -- day: reports of one day | spread: shares of longer ones | future
+    span           TEXT NOT NULL,      -- day: reports of one day | spread: shares of longer ones | future |
+                                       -- future-spread: the same of reports that ended over a day after they were read
     messages       INTEGER NOT NULL,
     records        INTEGER NOT NULL,   -- of a spread report: all on its first day
     PRIMARY KEY (domain_id, day, header_from_id, reporter_id, trust, disposition, dkim, spf, span)
@@ -257,7 +258,7 @@ CREATE TABLE report_rollup (
     day          INTEGER NOT NULL,
     reporter_id  INTEGER NOT NULL,
     trust        TEXT NOT NULL,
-    span         TEXT NOT NULL,        -- day | spread | future
+    span         TEXT NOT NULL,        -- day | spread | future | future-spread
     reports      INTEGER NOT NULL,
     begin_at     INTEGER NOT NULL,     -- first begin
     end_at       INTEGER NOT NULL,     -- last end

@@ -49,6 +49,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
+        Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),
+        Command::Probe(ProbeCommand::Show(arguments)) => probe::show(&context, &arguments, out),
         Command::Serve(_) => serve::run(&context),
         Command::Demo(arguments) => demo::run(&context, &arguments, out),
         Command::Probe(_) => Err(Failure::run("not wired yet")),

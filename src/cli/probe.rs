@@ -1,14 +1,19 @@
-//! `probe routes`, `probe list`.
+//! `probe routes`, `probe list` and `probe show`.
 
 use std::borrow::Cow;
 use std::io::Write;
 
 use jiff::tz::TimeZone;
 
+use crate::cli::args::{FilterArguments, Format, ProbeShowArguments, View};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::report::{Printer, Question};
+use crate::clock::Timestamp;
 use crate::config::{RouteSettings, SenderTls};
-use crate::render::{Column, Head, Kind, Sheet, Show, Value};
+use crate::probe::lifecycle::{Event, What};
+use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
+use crate::store::{StoreError, StoredProbe};
 
 /// The columns of `probe routes`.
 pub static ROUTES: &[Column<RouteSettings>] = &[
@@ -70,4 +75,198 @@ pub fn routes(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     Ok(Exit::Fine)
+}
+
+/// Lists the probes sent, the newest first.
+pub fn list(context: &Context, filter: &FilterArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let question = Question::of(context, View::Probes, filter)?;
+    let answer = context.open_reader()?.probes(&question.query, context.now)?;
+    let print = Printer { context, question: &question, conditions: &[] };
+    print.answer(&answer, views::PROBES, views::PROBE_TOTALS, out)
+}
+
+// ---- One probe ----
+
+/// One thing that happened to a probe, or one step of handing it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// When.
+    at: Timestamp,
+    /// The event or the phase.
+    what: String,
+    /// The reply, the message, the reason.
+    text: Option<String>,
+    /// How long the step took.
+    took_ms: Option<i64>,
+}
+
+/// The columns of `probe show`: what happened.
+pub static HAPPENINGS: &[Column<Happening>] = &[
+    Column::new("at", "at", Kind::Instant, Show::Whole, "When.", |row| Value::Instant(row.at)),
+    Column::new(
+        "what",
+        "what",
+        Kind::Text,
+        Show::Whole,
+        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, or a phase of the dialogue.",
+        |row| Value::text(Some(&row.what)),
+    ),
+    Column::new(
+        "text",
+        "text",
+        Kind::Text,
+        Show::Cut(20),
+        "The reply, the message that arrived, the reason.",
+        |row| Value::text(row.text.as_deref()),
+    ),
+    Column::new("took_ms", "ms", Kind::Milliseconds, Show::Spare(1, 0), "How long the step took.", |row| {
+        Value::integer(row.took_ms)
+    }),
+];
+
+/// The facts of `probe show`, in the place of totals.
+pub static FACTS: &[Column<StoredProbe>] = &[
+    Column::total("token", Kind::Text, "Its token.", |probe| Value::text(Some(&probe.token))),
+    Column::total("state", Kind::Text, "As in `probes`.", |probe| {
+        Value::Text(Cow::Borrowed(probe.verdict.state.as_str()))
+    }),
+    Column::total("reason", Kind::Text, "Why it has this state.", |probe| {
+        Value::text(probe.verdict.reason.as_deref())
+    }),
+    Column::total("route", Kind::Text, "Its route.", |probe| Value::text(Some(&probe.route))),
+    Column::total(
+        "profile",
+        Kind::Text,
+        "What it is made of; null where only the token is known.",
+        |probe| Value::text(probe.profile.as_deref()),
+    ),
+    Column::total("mail_from", Kind::Text, "Its reverse-path.", |probe| {
+        Value::text(probe.mail_from.as_deref())
+    }),
+    Column::total("rcpt_to", Kind::Text, "Its recipient.", |probe| Value::text(probe.rcpt_to.as_deref())),
+    Column::total("message_id", Kind::Text, "Its Message-ID.", |probe| {
+        Value::text(probe.message_id.as_deref())
+    }),
+    Column::total("sent_at", Kind::Instant, "When sending began.", |probe| {
+        Value::Instant(probe.verdict.sent_at.unwrap_or(probe.sent_at))
+    }),
+    Column::total("accepted_at", Kind::Instant, "When the far end took it.", |probe| {
+        Value::instant(probe.verdict.accepted_at)
+    }),
+    Column::total("arrived_at", Kind::Instant, "When it arrived.", |probe| {
+        Value::instant(probe.verdict.arrived_at)
+    }),
+    Column::total("latency_ms", Kind::Milliseconds, "From `sent_at` to `arrived_at`.", |probe| {
+        Value::integer(probe.verdict.latency.map(|latency| latency.ms))
+    }),
+    Column::total("lost_at", Kind::Instant, "When it is or was lost, if nothing comes.", |probe| {
+        Value::instant(probe.verdict.lost_at)
+    }),
+    Column::total("duplicates", Kind::Count("arrivals"), "Arrivals after the first one.", |probe| {
+        Value::Count(probe.verdict.duplicates)
+    }),
+    Column::total(
+        "replays",
+        Kind::Count("messages"),
+        "Messages with its token that cannot be it.",
+        |probe| Value::Count(probe.verdict.replays),
+    ),
+];
+
+/// One fact for a table.
+struct Fact {
+    /// Its name.
+    name: &'static str,
+    /// Its value for eyes.
+    value: String,
+}
+
+/// The columns of the facts in a table.
+static FACT_COLUMNS: &[Column<Fact>] = &[
+    Column::new("fact", "fact", Kind::Text, Show::Whole, "What.", |row| Value::Text(Cow::Borrowed(row.name))),
+    Column::new("value", "value", Kind::Text, Show::Cut(20), "Its value.", |row| {
+        Value::Text(Cow::Borrowed(&row.value))
+    }),
+];
+
+/// Shows everything known of one probe.
+pub fn show(context: &Context, arguments: &ProbeShowArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let token = bare_token(&arguments.token);
+    let probe = match context.open_reader()?.probe(&token, context.now) {
+        Err(StoreError::NotFound(_)) => {
+            return Err(Failure::run(format!("no probe {token:?} in the store"))
+                .hint("`mailsonde probe list` shows the tokens"));
+        }
+        other => other?,
+    };
+    let happenings = happenings(&probe);
+    let head = Head { view: "probe", title: "Probe", is_timeless: true, ..Head::default() };
+    let zone = TimeZone::UTC;
+    if context.output.format == Format::Table {
+        let facts: Vec<Fact> = FACTS
+            .iter()
+            .map(|fact| Fact { name: fact.spec.name, value: (fact.get)(&probe).for_eyes(&zone).into_owned() })
+            .collect();
+        context.output.print(&Sheet::of_rows(head, FACT_COLUMNS, &facts), &zone, out)?;
+        writeln!(out)?;
+        let head = Head { view: "probe", title: "What happened (UTC)", is_timeless: true, ..Head::default() };
+        context.output.print(&Sheet::of_rows(head, HAPPENINGS, &happenings), &zone, out)?;
+    } else {
+        let sheet = Sheet::of_rows(head, HAPPENINGS, &happenings).with_totals(FACTS, &probe);
+        context.output.print(&sheet, &zone, out)?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// The token in what a user pastes: bare, in any case, or the whole recipient address.
+fn bare_token(text: &str) -> String {
+    let local = text.trim().split('@').next().unwrap_or_default();
+    local.rsplit('+').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Events and the steps of every attempt, in the order of time.
+fn happenings(probe: &StoredProbe) -> Vec<Happening> {
+    let mut all: Vec<(u8, Happening)> = probe.events.iter().map(of_event).collect();
+    for attempt in &probe.attempts {
+        let mut at = attempt.started_at;
+        for step in &attempt.steps {
+            at = at.after(step.took);
+            let text = match (&step.sent, &step.reply) {
+                (Some(sent), Some(reply)) => Some(format!("{sent} -> {reply}")),
+                (sent, reply) => sent.clone().or_else(|| reply.clone()),
+            };
+            let took_ms = i64::try_from(step.took.as_millis()).ok();
+            all.push((1, Happening { at, what: step.phase.clone(), text, took_ms }));
+        }
+    }
+    // Within one millisecond: the begin, the steps, the outcome.
+    all.sort_by_key(|(rank, happening)| (happening.at, *rank));
+    all.into_iter().map(|(_, happening)| happening).collect()
+}
+
+/// One event, with its rank within a millisecond.
+fn of_event(event: &Event) -> (u8, Happening) {
+    let text = match &event.what {
+        What::Arrived { message, is_timed: true } | What::Replayed { message } => {
+            Some(format!("message {message}"))
+        }
+        What::Arrived { message, is_timed: false } => {
+            Some(format!("message {message}, imported: time not known"))
+        }
+        other => other.reason().map(ToString::to_string),
+    };
+    let rank = if event.what == What::Sending { 0 } else { 2 };
+    (rank, Happening { at: event.at, what: event.what.as_str().to_owned(), text, took_ms: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_as_pasted() {
+        for text in ["abc23", " ABC23\n", "probe+abc23@example.net", "abc23@example.net"] {
+            assert_eq!(bare_token(text), "abc23", "{text:?}");
+        }
+    }
 }

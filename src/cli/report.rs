@@ -35,7 +35,9 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
         }
-        View::Probes => Err(Failure::run("not wired yet")),
+        View::Probes => {
+            print.answer(&reader.probes(query, context.now)?, views::PROBES, views::PROBE_TOTALS, out)
+        }
     }
 }
 

@@ -40,19 +40,11 @@ pub fn bind(settings: &Settings) -> anyhow::Result<Vec<BoundListener>> {
             .map(|socket| BoundListener { socket, tls: ListenerTls::StartTls })
             .collect());
     }
-    settings
-        .listeners
-        .iter()
-        .map(|listener| {
-            let socket = sink::listen_on(listener.address).with_context(|| {
-                format!(
-                    "cannot listen on {}; is another mail server running, or is the right missing?",
-                    listener.address
-                )
-            })?;
-            Ok(BoundListener { socket, tls: listener.tls })
-        })
-        .collect()
+    let addresses: Vec<SocketAddr> = settings.listeners.iter().map(|listener| listener.address).collect();
+    let sockets = sink::listen_on(&addresses)
+        .context("is another mail server running there, or is the right to open the port missing?")?;
+    let words = settings.listeners.iter().map(|listener| listener.tls);
+    Ok(sockets.into_iter().zip(words).map(|(socket, tls)| BoundListener { socket, tls }).collect())
 }
 
 /// The sockets of `LISTEN_FDS` (systemd.socket), if any are meant for us.

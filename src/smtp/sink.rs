@@ -202,8 +202,12 @@ impl<I: Inbox> Sink<I> {
         let spool = &options.spool_directory;
         // A folder that cannot be written to would show only with the first large message.
         tempfile::tempfile_in(spool).map_err(|source| SinkError::Spool { path: spool.clone(), source })?;
-        let listeners =
-            options.listeners.into_iter().map(listen).collect::<Result<Vec<TcpListener>, SinkError>>()?;
+        let v4_ports: Vec<u16> = options.listeners.iter().filter_map(v4_port).collect();
+        let listeners = options
+            .listeners
+            .into_iter()
+            .map(|listener| listen(listener, &v4_ports))
+            .collect::<Result<Vec<TcpListener>, SinkError>>()?;
         let addresses = listeners
             .iter()
             .map(TcpListener::local_addr)
@@ -318,11 +322,21 @@ impl Drop for CutOnDrop {
     }
 }
 
+/// The port of an IPv4 address to bind.
+fn v4_port(listener: &Listener) -> Option<u16> {
+    match listener {
+        Listener::Address(address) if address.is_ipv4() && address.port() != 0 => Some(address.port()),
+        _ => None,
+    }
+}
+
 /// Makes a listening socket ready for use.
-fn listen(listener: Listener) -> Result<TcpListener, SinkError> {
+fn listen(listener: Listener, v4_ports: &[u16]) -> Result<TcpListener, SinkError> {
     let socket = match listener {
         Listener::Socket(socket) => Socket::from(socket),
-        Listener::Address(address) => bound(address).map_err(|source| SinkError::Bind { address, source })?,
+        Listener::Address(address) => {
+            bound(address, v4_ports).map_err(|source| SinkError::Bind { address, source })?
+        }
     };
     let ready = || {
         // Accepted sockets inherit it on Linux. Without it every small reply waits for an acknowledgement.
@@ -333,20 +347,23 @@ fn listen(listener: Listener) -> Result<TcpListener, SinkError> {
     Ok(socket.into())
 }
 
-/// Binds one address before the rest of the receiver exists: while the rights for low ports are there.
+/// Binds addresses before the rest of the receiver exists: while the rights for low ports are there.
 ///
-/// `[::]` takes IPv6 only; IPv4 has a listener of its own.
-pub fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    bound(address).map(TcpListener::from)
+/// Errors: as [`Sink::bind`].
+pub fn listen_on(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, SinkError> {
+    let listeners: Vec<Listener> = addresses.iter().copied().map(Listener::Address).collect();
+    let v4_ports: Vec<u16> = listeners.iter().filter_map(v4_port).collect();
+    listeners.into_iter().map(|listener| listen(listener, &v4_ports)).collect()
 }
 
 /// Binds one address.
-fn bound(address: SocketAddr) -> io::Result<Socket> {
+fn bound(address: SocketAddr, v4_ports: &[u16]) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        // IPv4 has its own listener: one meaning of `[::]`, whatever the system's setting.
-        socket.set_only_v6(true)?;
+        // Set either way, so that `[::]:25` means the same on every system: both families, unless IPv4 has
+        // a listener of its own on that port.
+        socket.set_only_v6(v4_ports.contains(&address.port()))?;
     }
     socket.bind(&address.into())?;
     socket.listen(limits::LISTEN_BACKLOG)?;

@@ -106,3 +106,9 @@ impl From<rusqlite::Error> for StoreError {
         }
     }
 }
+
+impl From<rusqlite::types::FromSqlError> for StoreError {
+    fn from(error: rusqlite::types::FromSqlError) -> Self {
+        Self::Corrupt(format!("a value of another type than the schema says: {error}"))
+    }
+}

@@ -200,9 +200,10 @@ fn finish(
         .query_row([id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)))
         .optional()?;
     let Some((received_at_ms, raw_id, was_read)) = pending else { return already_finished(work, id) };
+    let mut removed = Vec::new();
     if was_read {
         // What an earlier reading gave goes in the same transaction in which the new one comes.
-        reprocess::remove_derived(work, id)?;
+        removed = reprocess::remove_derived(work, id)?;
         work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
         probe::forget(work, id)?;
     }
@@ -247,10 +248,11 @@ fn finish(
             aggregate::store(work, &origin, &place, &digest, rows)?
         } else {
             unclaimed::store(work, id, seq, &digest)?;
-            aggregate::drop_rows(work, rows)?;
+            aggregate::drop_rows(work, &rows)?;
             Outcome::Unclaimed
         });
     }
+    reprocess::settle_removed(work, &removed, id)?;
     let verdict = Verdict::of(id, kind, status, reason, &unread, &outcomes);
     work.connection.prepare_cached(FINISH)?.execute(rusqlite::params![
         verdict.status.as_str(),
@@ -354,14 +356,9 @@ fn reason_of(
     if duplicates > 0 {
         parts.push(format!("{duplicates} of {} reports counted before", outcomes.len()));
     }
-    let conflicting = outcomes.iter().find_map(|outcome| match outcome {
-        Outcome::Conflicting { counts } => Some(*counts),
-        _ => None,
-    });
-    match conflicting {
-        Some(true) => parts.push("conflicts with a report of the same id; this one counts".to_owned()),
-        Some(false) => parts.push("conflicts with a report of the same id; the other one counts".to_owned()),
-        None => {}
+    // Which one counts may change later; the report says it.
+    if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Conflicting { .. })) {
+        parts.push("another report with the same id and other values exists".to_owned());
     }
     if outcomes.contains(&Outcome::Unclaimed) {
         parts.push("for a domain that is not watched".to_owned());

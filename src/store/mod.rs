@@ -10,13 +10,6 @@
 //! slices of a large report and spool files without a row: the next start that finds itself alone with the
 //! database removes them.
 
-#![expect(
-    dead_code,
-    clippy::unnecessary_wraps,
-    clippy::unused_self,
-    reason = "the interface lands first; what is not built returns an error"
-)]
-
 mod aggregate;
 mod database;
 mod domain;
@@ -29,7 +22,9 @@ mod probe;
 mod raw;
 mod read;
 mod reading;
+mod record;
 mod reprocess;
+mod rollup;
 mod source;
 mod unclaimed;
 mod verify;

@@ -1,8 +1,22 @@
 //! Reading messages again from their stored bytes.
+//!
+//! What an earlier reading gave stays in the answers until the new reading comes, and goes in its
+//! transaction.
 
+use super::aggregate::{self, Key};
 use super::writer::{Work, Writer};
 use super::{MessageId, MessageStatus, StoreError};
 use crate::classify::MessageKind;
+
+const BATCH: &str = "SELECT m.message_id FROM message AS m
+    WHERE m.message_id > $1 AND m.status <> 'pending' AND ($2 IS NULL OR m.status = $2)
+    AND ($3 IS NULL OR m.kind = $3) AND ($4 IS NULL OR m.parser_version < $4)
+    AND ($5 IS NULL OR m.received_at_ms >= $5) AND ($6 IS NULL OR m.received_at_ms < $6)
+    AND EXISTS (SELECT 1 FROM raw AS r WHERE r.raw_id = m.raw_id)
+    ORDER BY m.message_id LIMIT 500";
+const MARK: &str = "UPDATE message SET status = 'pending' WHERE message_id = $1 AND status <> 'pending'
+    AND EXISTS (SELECT 1 FROM raw AS r WHERE r.raw_id = message.raw_id)";
+const DELETE_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE message_id = $1";
 
 /// Which messages to read again; every given condition must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,10 +35,79 @@ pub struct ReprocessFilter {
     pub until_ms: Option<i64>,
 }
 
-pub(super) fn mark(_writer: &Writer, _filter: &ReprocessFilter) -> Result<u64, StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+/// See [`super::Store::reprocess`].
+pub(super) fn mark(writer: &Writer, filter: &ReprocessFilter) -> Result<u64, StoreError> {
+    let mut marked = 0u64;
+    let mut after = -1i64;
+    // Many short transactions: deliveries pass between them.
+    loop {
+        let filter = filter.clone();
+        let (last, count) = writer.run(move |work| mark_batch(work, &filter, after))?;
+        marked += count;
+        match last {
+            Some(last) => after = last,
+            None => return Ok(marked),
+        }
+    }
 }
 
-pub(super) fn remove_derived(_work: &mut Work<'_>, _id: MessageId) -> Result<(), StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+/// Marks the next messages; gives the last one looked at, none at the end.
+fn mark_batch(
+    work: &Work<'_>,
+    filter: &ReprocessFilter,
+    after: i64,
+) -> Result<(Option<i64>, u64), StoreError> {
+    let batch: Vec<i64> = {
+        let mut statement = work.connection.prepare_cached(BATCH)?;
+        let rows = statement.query_map(
+            (
+                after,
+                filter.status.map(MessageStatus::as_str),
+                filter.kind.map(MessageKind::as_str),
+                filter.older_than_parser,
+                filter.since_ms,
+                filter.until_ms,
+            ),
+            |row| row.get(0),
+        )?;
+        rows.collect::<Result<_, _>>()?
+    };
+    let mut marked = 0;
+    for id in &batch {
+        if filter.ids.as_ref().is_none_or(|ids| ids.contains(&MessageId(*id))) {
+            marked += mark_one(work, MessageId(*id))?;
+        }
+    }
+    Ok((batch.last().copied(), marked))
+}
+
+/// Marks one message if its bytes are still there; says how many were marked.
+pub(super) fn mark_one(work: &Work<'_>, id: MessageId) -> Result<u64, StoreError> {
+    let marked = work.connection.prepare_cached(MARK)?.execute([id.0])?;
+    Ok(u64::try_from(marked).unwrap_or(0))
+}
+
+/// Removes what an earlier reading of a message gave. The keys returned are to be given to
+/// [`settle_removed`] once the new reading is written.
+pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
+    let keys = aggregate::keys_of_message(work, id)?;
+    for key in &keys {
+        aggregate::remove(work, key, id)?;
+    }
+    if work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute([id.0])? > 0 {
+        work.cache.unclaimed = None;
+    }
+    Ok(keys)
+}
+
+/// Brings the keys of removed reports in order; copies that lost the report with their values are read again.
+pub(super) fn settle_removed(work: &mut Work<'_>, keys: &[Key], id: MessageId) -> Result<(), StoreError> {
+    for key in keys {
+        for orphan in aggregate::settle(work, key, None)?.orphans {
+            if orphan != id {
+                mark_one(work, orphan)?;
+            }
+        }
+    }
+    Ok(())
 }

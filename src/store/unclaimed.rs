@@ -2,15 +2,24 @@
 
 use rusqlite::Connection;
 
+use super::read::{below_pattern, count};
 use super::writer::Work;
-use super::{MessageId, StoreError};
+use super::{MessageId, StoreError, domain, record, reprocess};
+use crate::limits;
 use crate::mail::DomainName;
 use crate::reports::digest::ReportDigest;
+
+const DOMAINS: &str = "SELECT DISTINCT domain FROM unclaimed";
+const INSERT: &str = "INSERT INTO unclaimed (domain, message_id, seq, messages) VALUES ($1, $2, $3, $4)";
+const MESSAGES: &str = "SELECT DISTINCT message_id FROM unclaimed
+    WHERE domain = $1 OR domain LIKE $2 ESCAPE '!' OR domain = '' ORDER BY message_id";
+const LIST: &str = "SELECT domain, COUNT(*), CAST(SUM(messages) AS INTEGER) FROM unclaimed GROUP BY domain
+    ORDER BY SUM(messages) DESC, domain";
 
 /// A domain that is not watched and of which reports came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnclaimedDomain {
-    /// Its name; `None` for all beyond [`crate::limits::UNCLAIMED_DOMAINS`].
+    /// Its name; `None` for all beyond [`limits::UNCLAIMED_DOMAINS`].
     pub domain: Option<String>,
     /// Reports.
     pub reports: u64,
@@ -18,19 +27,60 @@ pub struct UnclaimedDomain {
     pub messages: u64,
 }
 
-pub(super) fn is_claimed(_work: &Work<'_>, _domain: &DomainName) -> Result<bool, StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+/// True if reports for `domain` count.
+pub(super) fn is_claimed(work: &mut Work<'_>, domain: &DomainName) -> Result<bool, StoreError> {
+    domain::is_watched(work, domain)
 }
 
+/// Notes a report for a domain that is not watched.
 pub(super) fn store(
-    _work: &mut Work<'_>,
-    _id: MessageId,
-    _seq: i64,
-    _digest: &ReportDigest,
+    work: &mut Work<'_>,
+    id: MessageId,
+    seq: i64,
+    digest: &ReportDigest,
 ) -> Result<(), StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+    if work.cache.unclaimed.is_none() {
+        work.cache.unclaimed = Some(domain::names(work.connection, DOMAINS)?);
+    }
+    let name = digest.key.domain.as_str();
+    let known = work.cache.unclaimed.get_or_insert_default();
+    let name = if known.contains(name) {
+        name
+    } else if known.len() < limits::UNCLAIMED_DOMAINS {
+        known.insert(name.to_owned());
+        name
+    } else {
+        ""
+    };
+    let row = (name, id.0, seq, record::integer(digest.messages));
+    work.connection.prepare_cached(INSERT)?.execute(row)?;
+    Ok(())
 }
 
-pub(super) fn list(_connection: &Connection) -> Result<Vec<UnclaimedDomain>, StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+/// Makes the messages with reports for a domain, or one below it, pending again. Returns their number.
+pub(super) fn claim(work: &Work<'_>, name: &str) -> Result<u64, StoreError> {
+    let ids: Vec<i64> = {
+        let mut statement = work.connection.prepare_cached(MESSAGES)?;
+        let rows = statement.query_map((name, below_pattern(name)), |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    let mut marked = 0;
+    for id in ids {
+        marked += reprocess::mark_one(work, MessageId(id))?;
+    }
+    Ok(marked)
+}
+
+/// See [`super::Reader::unclaimed`].
+pub(super) fn list(connection: &Connection) -> Result<Vec<UnclaimedDomain>, StoreError> {
+    let mut statement = connection.prepare_cached(LIST)?;
+    let rows = statement.query_map([], |row| {
+        let name: String = row.get(0)?;
+        Ok(UnclaimedDomain {
+            domain: if name.is_empty() { None } else { Some(name) },
+            reports: count(row.get(1)?),
+            messages: count(row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

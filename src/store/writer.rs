@@ -151,7 +151,7 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Held while the store is open: tells other processes that they are not alone.
-    _presence: database::Presence,
+    presence: Mutex<Option<database::Presence>>,
 }
 
 impl Writer {
@@ -174,12 +174,13 @@ impl Writer {
             place: Condvar::new(),
             free: Mutex::new(None),
         });
-        let mut thread = Thread::new(Arc::clone(&shared), connection);
+        let has_leftovers = loading::has_leftovers(&connection)?;
+        let mut thread = Thread::new(Arc::clone(&shared), connection, has_leftovers);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || thread.run())
             .map_err(|error| StoreError::io("cannot start a thread for", path, &error))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)), _presence: presence })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), presence: Mutex::new(Some(presence)) })
     }
 
     /// The database file.
@@ -210,6 +211,7 @@ impl Writer {
             // A panic of the thread has told everybody who waited by dropping their callbacks.
             drop(thread.join());
         }
+        drop(self.presence.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// Says whether a message would find a place.
@@ -352,7 +354,7 @@ struct Thread {
 
 impl Thread {
     /// The state at start.
-    fn new(shared: Arc<Shared>, connection: Connection) -> Self {
+    fn new(shared: Arc<Shared>, connection: Connection, has_leftovers: bool) -> Self {
         Self {
             shared,
             connection: Some(connection),
@@ -360,7 +362,7 @@ impl Thread {
             ids: IdSource::new(),
             taken: VecDeque::new(),
             data_version: -1,
-            has_leftovers: false,
+            has_leftovers,
         }
     }
 

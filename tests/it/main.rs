@@ -11,6 +11,9 @@ mod tidy;
 /// Reports in every wrapping: the third-party corpus, the vectors, the hostile set.
 mod reports;
 
+/// The sample mails, whole and damaged.
+mod fixtures;
+
 /// The receiver over real sockets: dialogues, limits, TLS, load.
 mod smtp;
 

@@ -20,3 +20,7 @@ mod limits;
 /// Storage that refuses, sessions that panic, the stop.
 #[cfg(test)]
 mod lifecycle;
+
+/// Another receiver beside ours.
+#[cfg(test)]
+mod peers;

@@ -209,6 +209,8 @@ async fn run(
                 continue;
             }
         }
+        // The time of the dot runs from its sending to its reply.
+        let is_dot = action == Action::SendDot;
         match action {
             Action::Send { phase, bytes, shown } => {
                 group.extend_from_slice(&bytes);
@@ -264,7 +266,9 @@ async fn run(
         if dialogue.outcome().is_some() && record.decided.is_none() {
             record.decided = Some(clock::instant());
         }
-        began = clock::instant();
+        if !is_dot {
+            began = clock::instant();
+        }
     }
 }
 

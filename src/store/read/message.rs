@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::{MessageStatus, StoreError, source};
+use super::scope::{self, SortKey};
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::{Address, Envelope, MessageId, Origin, Purpose, ReversePath, TlsSession};
+use crate::mail::{Address, DomainName, Envelope, MessageId, Origin, Purpose, ReversePath, TlsSession};
 use crate::summary::{Answer, MessageRow, MessageTotals, Query, Trust};
 
 const PENDING: &str = "SELECT message_id FROM message WHERE status = 'pending' AND message_id > $1
@@ -138,13 +139,116 @@ pub(super) fn strings(json: &str) -> Vec<String> {
 }
 
 /// A count from the database.
-pub(super) fn count(value: i64) -> u64 {
+pub(in super::super) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
+// ---- The list ----
+
+const ROWS: &str =
+    "SELECT m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
+    m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes
+    FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
+    AND ($3 IS NULL OR m.status = $3 OR m.kind = $3) AND ($4 IS NULL OR m.peer_ip = $4)
+    AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
+        WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
+    AND ($7 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN reporter AS p ON p.reporter_id = r.reporter_id
+        WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!'))
+    ORDER BY m.received_at_ms DESC, m.message_id DESC";
+
+/// See [`super::Reader::messages`].
+///
+/// The domain and the reporter are those of reports in the message, the source is the peer, the result a
+/// status or a kind. Memory: twice the limit in rows, whatever the number of messages.
 pub(super) fn messages(
-    _connection: &Connection,
-    _query: &Query,
+    connection: &Connection,
+    query: &Query,
 ) -> Result<Answer<MessageRow, MessageTotals>, StoreError> {
-    Err(StoreError::Internal("not yet".to_owned()))
+    let limit = query.limit.unwrap_or(crate::limits::ANSWER_ROWS);
+    let domain = query.domain.as_ref().map(DomainName::as_str);
+    let mut statement = connection.prepare_cached(ROWS)?;
+    let mut found = statement.query((
+        query.period.since_ms,
+        query.period.until_ms,
+        query.result.as_deref(),
+        query.source.as_deref().map(source::of_text),
+        domain,
+        domain.map(scope::below_pattern),
+        query.reporter.as_deref().map(scope::holds_pattern),
+    ))?;
+    let mut rows = Vec::new();
+    let mut totals = MessageTotals::default();
+    let (mut first, mut last) = (None, None);
+    while let Some(row) = found.next()? {
+        let received_at = Timestamp::from_ms(row.get(1)?);
+        // The newest comes first.
+        last = last.or(Some(received_at));
+        first = Some(received_at);
+        totals.messages += 1;
+        totals.size_bytes = totals.size_bytes.saturating_add(count(row.get(14)?));
+        let by_status = match MessageStatus::parse(row.get_ref(4)?.as_str()?) {
+            Some(MessageStatus::Read) => &mut totals.read,
+            Some(MessageStatus::Duplicate) => &mut totals.duplicate,
+            Some(MessageStatus::Unread) => &mut totals.unread,
+            Some(MessageStatus::Kept) => &mut totals.kept,
+            Some(MessageStatus::Pending) | None => &mut totals.pending,
+        };
+        *by_status += 1;
+        if query.sort.is_none() && rows.len() >= limit {
+            continue;
+        }
+        rows.push(to_row(row, received_at)?);
+        if query.sort.is_some() && rows.len() >= limit.saturating_mul(2).max(1_000) {
+            scope::sort(&mut rows, query, key_of);
+            rows.truncate(limit);
+        }
+    }
+    scope::sort(&mut rows, query, key_of);
+    rows.truncate(limit);
+    let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    Ok(Answer { rows, totals, first, last, cut: totals.messages.saturating_sub(shown), notes: Vec::new() })
+}
+
+/// Reads a row of [`ROWS`].
+fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreError> {
+    let peer_ip = row.get_ref(7)?.as_blob_or_null()?.and_then(source::read_ip);
+    Ok(MessageRow {
+        id: MessageId(row.get(0)?).to_string(),
+        received_at,
+        origin: row.get(2)?,
+        kind: row.get(3)?,
+        status: row.get(4)?,
+        reason: row.get(5)?,
+        deviations: row.get_ref(6)?.as_str_or_null()?.map(strings).unwrap_or_default(),
+        peer_ip: peer_ip.map(|ip| ip.to_string()),
+        helo: row.get(8)?,
+        tls_version: row.get(9)?,
+        mail_from: row.get(10)?,
+        rcpt_to: strings(row.get_ref(11)?.as_str()?),
+        message_id: row.get(12)?,
+        subject: row.get(13)?,
+        size_bytes: count(row.get(14)?),
+    })
+}
+
+/// What a column is sorted by.
+fn key_of(row: &MessageRow, column: &str) -> Option<SortKey> {
+    Some(match column {
+        "id" => SortKey::Number(MessageId::parse(&row.id).map_or(0, |id| id.0.into())),
+        "received_at" => row.received_at.into(),
+        "origin" => SortKey::from(row.origin.as_str()),
+        "kind" => SortKey::from(&row.kind),
+        "status" => SortKey::from(row.status.as_str()),
+        "reason" => SortKey::from(&row.reason),
+        "deviations" => SortKey::List(row.deviations.clone()),
+        "peer_ip" => SortKey::from(&row.peer_ip),
+        "helo" => SortKey::from(&row.helo),
+        "tls_version" => SortKey::from(&row.tls_version),
+        "mail_from" => SortKey::from(&row.mail_from),
+        "rcpt_to" => SortKey::List(row.rcpt_to.clone()),
+        "message_id" => SortKey::from(&row.message_id),
+        "subject" => SortKey::from(&row.subject),
+        "size_bytes" => row.size_bytes.into(),
+        _ => return None,
+    })
 }

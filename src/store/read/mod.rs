@@ -4,6 +4,7 @@ mod message;
 mod probe;
 mod records;
 mod reports;
+mod rows;
 mod scope;
 mod sources;
 mod stats;
@@ -24,7 +25,9 @@ use crate::summary::{
 };
 
 pub use message::StoredMessage;
+pub(super) use message::count;
 pub use probe::{StoredAttempt, StoredProbe, StoredStep};
+pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
 
 /// A read-only connection. Not shared between threads; open one for each.

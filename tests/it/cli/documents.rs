@@ -49,6 +49,7 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("probes", views::PROBES, views::PROBE_TOTALS),
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),
         view!("watched", domains::COLUMNS, none()),
+        view!("probe", probe::HAPPENINGS, probe::FACTS),
         view!("routes", probe::ROUTES, none()),
         view!("stats", db::STATS, db::STATS_TOTALS),
         view!("verify", db::DIFFERENCES, db::VERIFY_TOTALS),

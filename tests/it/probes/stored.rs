@@ -12,7 +12,7 @@ use mailsonde::probe::lifecycle::State;
 use mailsonde::probe::token::{KeyRing, Kind, Token};
 use mailsonde::smtp::submit::{Cause, Fault, HandOver, Outcome, Phase, Reply, Step, TlsFacts, Verification};
 use mailsonde::store::{
-    MessageRef, MessageStatus, NewMessage, NewProbe, Reading, Sighting, Store, StoreError,
+    MessageRef, MessageStatus, NewMessage, NewProbe, Reading, ReprocessFilter, Sighting, Store, StoreError,
 };
 use mailsonde::summary::{Period, ProbeTotals, Query, Trust};
 
@@ -201,6 +201,31 @@ fn a_message_is_one_arrival_however_often_it_is_read() {
     assert_eq!(f.state(&token, 200).2, "dot: 250 ok; arrived 2 times");
     f.receive(151, vec![f.sighting(1, false)]);
     assert_eq!(f.state(&token, 200).2, "dot: 250 ok; arrived 2 times; replayed 1 times");
+}
+
+/// A better reader may see that a message was no arrival: what it told before is taken back.
+#[test]
+fn a_message_that_is_read_again_tells_anew() {
+    let f = Fixture::new();
+    let token = f.begin(1, 0, "probe@example.net");
+    f.store.finish_probe(&token, hand_over(0, Outcome::Accepted(reply("250 ok")))).unwrap();
+    let id = f.receive(5, vec![f.sighting(1, true)]);
+    let other = f.receive(7, vec![f.sighting(1, true)]);
+    let again = |id, sightings| {
+        let filter = ReprocessFilter { ids: Some(vec![id]), ..ReprocessFilter::default() };
+        assert_eq!(f.store.reprocess(&filter).unwrap(), 1);
+        f.finish(id, sightings);
+    };
+    again(id, vec![f.sighting(1, true)]);
+    assert_eq!(f.state(&token, 10).2, "dot: 250 ok; arrived 2 times");
+    again(id, vec![f.sighting(1, false)]);
+    assert_eq!(
+        f.state(&token, 10),
+        ("arrived".to_owned(), Some(7_000), "dot: 250 ok; replayed 1 times".to_owned())
+    );
+    again(other, vec![]);
+    assert_eq!(f.state(&token, 10).0, "accepted");
+    assert_eq!(f.store.reader().unwrap().open_probes(at(10), 10).unwrap(), [token]);
 }
 
 #[test]

@@ -228,19 +228,23 @@ fn overlong_lines_and_other_protocols() {
     }
 }
 
-#[test]
-fn one_address_that_cannot_be_bound_is_enough() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let options = |listeners: Vec<Listener>, spool: &std::path::Path| SinkOptions {
+/// Options without TLS.
+fn options(listeners: Vec<Listener>, spool: &std::path::Path) -> SinkOptions {
+    SinkOptions {
         host_name: "mx.example.com".into(),
         listeners,
         tls: None,
         spool_directory: spool.to_owned(),
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
         limits: mailsonde::smtp::sink::SinkLimits::STANDARD,
-    };
+    }
+}
+
+#[test]
+fn one_address_that_cannot_be_bound_is_enough() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let inbox = || std::sync::Arc::new(MemoryInbox::default());
     let free = || Listener::Address("127.0.0.1:0".parse().unwrap());
     let both = options(vec![free(), Listener::Address(address)], directory.path());
@@ -266,4 +270,43 @@ fn several_listeners_of_both_families() {
     for address in &sink.addresses {
         Client::greeted(*address).command("NOOP", "250");
     }
+}
+
+/// `0.0.0.0:25` and `[::]:25` side by side: each family has its own socket on one port.
+#[test]
+fn both_families_on_one_port() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        // A port that is free now may be taken a moment later by another test.
+        let port = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let listeners = ["[::]", "0.0.0.0"]
+            .iter()
+            .map(|host| Listener::Address(format!("{host}:{port}").parse().unwrap()))
+            .collect();
+        let options = options(listeners, directory.path());
+        let Ok(sink) = Sink::bind(options, std::sync::Arc::new(MemoryInbox::default())) else { continue };
+        assert_eq!(sink.addresses().len(), 2);
+        for host in ["127.0.0.1", "[::1]"] {
+            std::net::TcpStream::connect(format!("{host}:{port}")).unwrap();
+        }
+        return;
+    }
+    panic!("twenty ports were taken");
+}
+
+/// Sockets that somebody else has bound, as systemd does.
+#[test]
+fn sockets_that_are_handed_over() {
+    let given = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = given.local_addr().unwrap();
+    let given = std::cell::RefCell::new(Some(given));
+    let sink = TestSink::start_with(&|options: &mut SinkOptions| {
+        options.listeners = vec![Listener::Socket(given.take().unwrap())];
+    });
+    assert_eq!(sink.address(), address);
+    Client::greeted(address).command("NOOP", "250");
 }
