@@ -8,12 +8,16 @@ use std::path::Path;
 use mailsonde::classify::{self, Found, MailContext, MailReading, read_mail};
 use mailsonde::clock::Timestamp;
 use mailsonde::mail::{Address, Envelope, Origin, Purpose, ReversePath};
+use mailsonde::reports::UnreadableKind;
 use mailsonde::reports::aggregate::Record;
 use mailsonde::reports::digest::ReportDigest;
 use mailsonde::reports::extract::Records;
 
 /// Aggregate XML: vectors of quirks and real reports with known sums.
 mod corpus;
+
+/// Our own fixtures, cuts and random damage.
+mod fixtures;
 
 /// Whole mails: the third-party cases and vectors.
 mod mails;
@@ -29,6 +33,8 @@ pub(crate) struct Read {
     pub(crate) tls: usize,
     /// Reasons of what is unreadable.
     pub(crate) unread: Vec<String>,
+    /// Classes of what is unreadable.
+    pub(crate) refusals: Vec<UnreadableKind>,
     /// What else there was.
     pub(crate) others: Vec<String>,
 }
@@ -49,6 +55,21 @@ impl Read {
         self.digests.iter().any(|digest| digest.deviations.names().any(|known| known == name))
     }
 
+    /// Takes what was found.
+    pub(crate) fn add(&mut self, found: Found<'_>) {
+        match found {
+            Found::Aggregate { digest, records, .. } => self.take(*digest, &records),
+            Found::Tls { .. } => self.tls += 1,
+        }
+    }
+
+    /// Takes what the reading says beside the reports.
+    fn end(&mut self, reading: &MailReading) {
+        self.unread = reading.unreadable.iter().map(|error| error.reason.clone()).collect();
+        self.refusals = reading.unreadable.iter().map(|error| error.kind).collect();
+        self.others.clone_from(&reading.others);
+    }
+
     /// Takes one report; its rows must add up to what its digest says.
     fn take(&mut self, digest: ReportDigest, records: &Records<'_>) {
         let before = self.records.len();
@@ -67,7 +88,7 @@ impl Read {
 }
 
 /// The time at which tests read: after every report of the corpus.
-pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_772_500_000);
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 /// Reads a bare file.
 pub(crate) fn read_file(path: &Path) -> Read {
@@ -78,12 +99,8 @@ pub(crate) fn read_file(path: &Path) -> Read {
 /// Reads bytes as a file of that name.
 pub(crate) fn read_bytes(bytes: &[u8], name: &str) -> Read {
     let mut read = Read::default();
-    let reading = classify::read_file(name, bytes, NOW, &mut |found| match found {
-        Found::Aggregate { digest, records, .. } => read.take(*digest, &records),
-        Found::Tls { .. } => read.tls += 1,
-    });
-    read.unread = reading.unreadable.iter().map(|error| error.reason.clone()).collect();
-    read.others.clone_from(&reading.others);
+    let reading = classify::read_file(name, bytes, NOW, &mut |found| read.add(found));
+    read.end(&reading);
     read
 }
 
@@ -97,11 +114,7 @@ pub(crate) fn deliver(path: &Path, purposes: &[Purpose]) -> (MailReading, Read) 
     };
     let context = MailContext { envelope: &envelope, purposes, has_probe_token: false };
     let mut read = Read::default();
-    let reading = read_mail(&raw, &context, &mut |found| match found {
-        Found::Aggregate { digest, records, .. } => read.take(*digest, &records),
-        Found::Tls { .. } => read.tls += 1,
-    });
-    read.unread = reading.unreadable.iter().map(|error| error.reason.clone()).collect();
-    read.others.clone_from(&reading.others);
+    let reading = read_mail(&raw, &context, &mut |found| read.add(found));
+    read.end(&reading);
     (reading, read)
 }
