@@ -185,7 +185,13 @@ fn idle(arguments: &Arguments, clients: usize) -> Result<()> {
         let server = Server::start(kind)?;
         client::send(None, server.address(), 64, 4, 40)?;
         let before = server.resident_bytes()?;
-        let open = client::open(server.address(), clients)?;
+        let open = match client::open(server.address(), clients) {
+            Ok(open) => open,
+            Err(error) => {
+                println!("| {} | {error:#} | |", kind.name());
+                continue;
+            }
+        };
         let after = server.resident_bytes()?;
         let greeted = client::greeting_time(server.address())?;
         #[expect(clippy::cast_precision_loss, reason = "kilobytes and thousands")]

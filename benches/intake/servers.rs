@@ -160,7 +160,12 @@ impl Server {
             }
             Kind::SmtpSink => {
                 let mut command = Command::new(smtp_sink().context("smtp-sink")?);
-                command.arg(format!("127.0.0.1:{port}")).arg("1024");
+                if rustix::process::geteuid().is_root() {
+                    // It refuses to run as root.
+                    command.args(["-u", "nobody"]);
+                }
+                // As many sessions as the load has; it takes 256 otherwise.
+                command.args(["-m", "20000"]).arg(format!("127.0.0.1:{port}")).arg("1024");
                 command
             }
             Kind::Mailin => {

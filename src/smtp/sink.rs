@@ -467,7 +467,10 @@ impl<I> Drop for Slot<I> {
             self.shared.clients.close(client);
         }
         self.shared.counters.open.take_one();
-        self.shared.ended.notify_one();
+        // Nobody waits for it otherwise.
+        if *self.shared.stop.borrow() != Stop::Not {
+            self.shared.ended.notify_one();
+        }
     }
 }
 

@@ -24,3 +24,11 @@ mod lifecycle;
 /// Another receiver beside ours.
 #[cfg(test)]
 mod peers;
+
+/// Memory and file descriptors of a receiver of its own.
+#[cfg(test)]
+mod process;
+
+/// What the log says, and what it does not.
+#[cfg(test)]
+mod log;

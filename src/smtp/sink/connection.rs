@@ -3,7 +3,7 @@
 //! Input is read into one scratch buffer per thread and worked on at once, so that a client that waits costs
 //! no buffer. What is left of it when something has to be waited for moves to the connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::net::SocketAddr;
@@ -91,6 +91,8 @@ struct Connection<I> {
     /// Input that was read and not yet worked on.
     pending: Vec<u8>,
     stop: watch::Receiver<Stop>,
+    /// Refused recipients.
+    refused: Cell<usize>,
     messages: u64,
     bytes: u64,
 }
@@ -112,6 +114,7 @@ pub(super) async fn run<I: Inbox>(slot: Slot<I>, stream: TcpStream, peer: Socket
         replies,
         pending: Vec::new(),
         stop: shared.stop.subscribe(),
+        refused: Cell::new(0),
         messages: 0,
         bytes: 0,
         slot,
@@ -157,11 +160,28 @@ struct SessionDesk<'a, I> {
     shared: &'a Shared<I>,
     client: Option<super::Client>,
     peer: SocketAddr,
+    id: u64,
+    refused: &'a Cell<usize>,
 }
 
 impl<I: Inbox> Desk for SessionDesk<'_, I> {
     fn recipient(&self, address: &Address) -> Result<(), Refusal> {
-        self.shared.inbox.recipient(address, Some(self.peer.ip())).map(|_| ())
+        let answer = self.shared.inbox.recipient(address, Some(self.peer.ip()));
+        if let Err(refusal) = &answer {
+            // Who tries a dictionary of names does not fill the log.
+            if self.refused.get() < limits::LOG_RECIPIENTS {
+                tracing::info!(
+                    session = self.id,
+                    peer = %self.peer,
+                    rcpt = %log::escaped(&address.to_string()),
+                    code = refusal.code,
+                    reason = %log::escaped(&refusal.cause),
+                    "recipient refused"
+                );
+            }
+            self.refused.set(self.refused.get() + 1);
+        }
+        answer.map(|_| ())
     }
 
     fn has_room(&self, size_bytes: u64) -> Result<(), Refusal> {
@@ -298,7 +318,13 @@ impl<I: Inbox> Connection<I> {
 
     /// Gives input to the session; what it leaves becomes pending.
     fn feed(&mut self, input: &[u8]) -> Event {
-        let desk = SessionDesk { shared: &self.slot.shared, client: self.slot.client, peer: self.peer };
+        let desk = SessionDesk {
+            shared: &self.slot.shared,
+            client: self.slot.client,
+            peer: self.peer,
+            id: self.id,
+            refused: &self.refused,
+        };
         let (read, event) =
             self.session.advance(input, &desk, &mut self.body.bytes, &mut self.replies, clock::instant());
         if let Some(rest) = input.get(read..).filter(|rest| !rest.is_empty()) {
@@ -492,6 +518,7 @@ impl<I: Inbox> Connection<I> {
             bytes = self.bytes,
             commands,
             errors,
+            refused_rcpts = self.refused.get(),
             seconds = clock::instant().saturating_duration_since(self.started).as_secs_f64(),
             reason = %end.reason(),
             "session"

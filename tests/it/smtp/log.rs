@@ -1,0 +1,110 @@
+//! The log of the receiver.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mailsonde::smtp::sink::{Listener, Network, Sink, SinkLimits, SinkOptions};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::client::Client;
+use crate::support::sink::MemoryInbox;
+
+/// Gathers what is logged.
+#[derive(Clone, Default)]
+struct Gathered(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Gathered {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Gathered {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// What is logged while `dialogue` runs against a receiver.
+fn logged(dialogue: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> String {
+    let gathered = Gathered::default();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(gathered.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        // One thread: the subscriber of this test is that of all sessions.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = tempfile::tempdir().unwrap();
+            let options = SinkOptions {
+                host_name: "mx.example.com".into(),
+                listeners: vec![Listener::Address("127.0.0.1:0".parse().unwrap())],
+                tls: None,
+                spool_directory: directory.path().into(),
+                trusted: vec![Network::parse("127.0.0.1").unwrap()],
+                limits: SinkLimits::STANDARD,
+            };
+            let sink = Sink::bind(options, Arc::new(MemoryInbox::default())).unwrap();
+            let (handle, address) = (sink.handle(), sink.addresses()[0]);
+            let serving = tokio::spawn(sink.serve());
+            tokio::task::spawn_blocking(move || dialogue(address)).await.unwrap();
+            handle.stop(Duration::from_secs(10));
+            serving.await.unwrap().unwrap();
+        });
+    });
+    let bytes = gathered.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn one_line_a_message_and_one_a_session() {
+    let log = logged(|address| {
+        let mut client = Client::greeted(address);
+        client.deliver("a@b.example", "dmarc@example.com", b"Subject: secret text\r\n\r\nx\r\n");
+        client.command("QUIT", "221");
+    });
+    let lines = |word: &str| log.lines().filter(|line| line.contains(word)).collect::<Vec<_>>();
+    let messages = lines(" message session=");
+    assert_eq!(messages.len(), 1, "{log}");
+    for part in [
+        "peer=127.0.0.1:",
+        "helo=sender.example.org",
+        "tls=none",
+        "from=a@b.example",
+        "rcpts=dmarc@example.com",
+        "bytes=27",
+        "reply=250 2.0.0 OK 1",
+        "seconds=",
+    ] {
+        assert!(messages[0].contains(part), "{part} in {log}");
+    }
+    let sessions = lines(" session session=");
+    assert_eq!(sessions.len(), 1, "{log}");
+    assert!(sessions[0].contains("messages=1") && sessions[0].contains("reason=quit"), "{log}");
+    assert!(!log.contains("secret text"), "no bodies: {log}");
+}
+
+#[test]
+fn hostile_names_and_many_refusals_do_no_harm() {
+    let log = logged(|address| {
+        let mut client = Client::connect(address);
+        client.expect("220");
+        client.command("EHLO evil\u{202e}name\\\"", "250");
+        client.command("MAIL FROM:<\"a\u{2028}b\"@b.example> SMTPUTF8", "250");
+        for _ in 0..20 {
+            client.command("RCPT TO:<nobody@example.com>", "550");
+        }
+        client.command("RCPT TO:<nobody@example.com>", "421");
+    });
+    assert!(log.contains("helo=evil\\u{202e}name\\\\\\\""), "{log}");
+    assert!(log.contains("\\u{2028}"), "{log}");
+    assert!(!log.contains('\u{202e}') && !log.contains('\u{2028}'), "{log}");
+    assert_eq!(log.matches("recipient refused").count(), mailsonde::limits::LOG_RECIPIENTS, "{log}");
+    assert!(log.contains("refused_rcpts=21") && log.contains("reason=too many errors"), "{log}");
+}
