@@ -6,6 +6,7 @@ mod scan;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use scan::{Source, line_of, literals, mentions, word_lines};
 
@@ -126,11 +127,18 @@ fn from_root(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
-/// All Rust sources below some folders.
-fn rust(folders: &[&str]) -> Vec<Source> {
-    let paths =
-        folders.iter().flat_map(|folder| files(folder)).filter(|path| path.rsplit('.').next() == Some("rs"));
-    let sources: Vec<_> = paths.map(|path| Source::new(&path, &read(&path))).collect();
+/// All Rust sources of the repository's own package, read once.
+static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+    let paths = ["src", "tests"].iter().flat_map(|folder| files(folder));
+    let paths = paths.filter(|path| path.rsplit('.').next() == Some("rs"));
+    paths.map(|path| Source::new(&path, &read(&path))).collect()
+});
+
+/// The Rust sources below some folders.
+fn rust(folders: &[&str]) -> Vec<&'static Source> {
+    let is_below =
+        |source: &&Source| folders.iter().any(|folder| source.path.starts_with(&format!("{folder}/")));
+    let sources: Vec<_> = SOURCES.iter().filter(is_below).collect();
     assert!(!sources.is_empty(), "no sources found below {folders:?}");
     sources
 }
@@ -209,7 +217,7 @@ fn imports_follow_the_ranks() {
     let mut findings = Findings::default();
     for source in rust(&["src"]) {
         if !["src/lib.rs"].contains(&source.path.as_str()) {
-            check_ranks(&source, &mut findings);
+            check_ranks(source, &mut findings);
         }
     }
     findings.none();
@@ -249,7 +257,7 @@ fn the_rank_check_finds_what_it_should() {
 fn pure_modules_do_no_input_or_output() {
     let mut findings = Findings::default();
     for source in rust(&["src"]) {
-        check_pure(&source, &mut findings);
+        check_pure(source, &mut findings);
     }
     findings.none();
 }
