@@ -1,12 +1,15 @@
 //! What every command needs: the arguments that hold for all, the settings, the store.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::cli::args::GlobalArguments;
 use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::clock::{self, Timestamp};
 use crate::config::{self, Settings};
+use crate::daemon::ingest::{Bell, Ingest};
+use crate::daemon::keys;
 use crate::limits;
 use crate::store::{Reader, Store};
 
@@ -72,6 +75,15 @@ impl Context {
         let store = Store::open(&settings.store_path, settings.store_options())?;
         store.set_watched(&settings.domains)?;
         Ok((settings, store))
+    }
+
+    /// Reads what is pending, here and now: a running `serve` may help or not. Returns the number of mails.
+    ///
+    /// Errors: a key file that cannot be read, a store that fails.
+    pub fn read_pending(store: &Store) -> Result<u64, Failure> {
+        let keys = keys::load_or_create(store.path())?;
+        let ingest = Ingest::new(store.clone(), keys, Arc::new(Bell::default()));
+        Ok(ingest.read_pending(&|| false)?)
     }
 
     /// Opens the store for reading.

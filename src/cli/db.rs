@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::period;
 use crate::cli::report::KINDS;
-use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
+use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 use crate::store::{MessageStatus, ReprocessFilter, StoreStats, TableStats, Verification};
 
 /// The columns of `db stats`.
@@ -123,8 +123,10 @@ fn reprocess(
         until_ms: asked.period.until_ms,
     };
     let (_, store) = context.open_store()?;
-    let pending = store.reprocess(&filter)?;
-    writeln!(out, "{}", escape::terminal(&format!("{pending} mails are read again")))?;
+    let marked = store.reprocess(&filter)?;
+    let read = Context::read_pending(&store)?;
+    store.close();
+    writeln!(out, "{marked} mails to be read again, {read} read")?;
     out.flush()?;
     Ok(Exit::Fine)
 }

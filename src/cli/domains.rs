@@ -9,6 +9,7 @@ use crate::cli::args::DomainsCommand;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::read_domain;
+use crate::mail::DomainName;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
 
 /// One domain of `domains list`.
@@ -17,7 +18,7 @@ pub struct ListedDomain {
     pub domain: Option<String>,
     /// True if its reports count.
     pub watched: bool,
-    /// Why: `configuration`, `domains add`, `all`; absent if it is not watched.
+    /// Why; empty if it is not watched.
     pub by: Vec<&'static str>,
     /// Reports.
     pub reports: u64,
@@ -43,7 +44,7 @@ pub static COLUMNS: &[Column<ListedDomain>] = &[
         "by",
         Kind::List,
         Show::Whole,
-        "`configuration`, `domains add`, or `default` where nothing is configured.",
+        "`configuration`, `domains add`, `parent` (below a watched one), `default` (nothing is configured).",
         |row| Value::List(row.by.iter().map(|word| Cow::Borrowed(*word)).collect()),
     ),
     Column::new("reports", "reports", Kind::Count("reports"), Show::Whole, "Aggregate reports.", |row| {
@@ -78,31 +79,41 @@ fn add(context: &Context, names: &[String], out: &mut dyn Write) -> Result<Exit,
         writeln!(out, "{}: watched", escape::terminal(domain.as_str()))?;
     }
     if pending > 0 {
-        writeln!(out, "{pending} mails are read again")?;
+        let read = Context::read_pending(&store)?;
+        writeln!(out, "{read} mails were read again")?;
     }
+    store.close();
     out.flush()?;
     Ok(Exit::Fine)
 }
 
 /// Lists watched domains, then those that are not.
 fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let watches_all = context.settings()?.domains.is_empty();
     let reader = context.open_reader()?;
-    let mut rows: Vec<ListedDomain> = reader
-        .watched()?
+    let known = reader.watched()?;
+    let parents: Vec<DomainName> = known
+        .iter()
+        .filter(|domain| domain.is_configured || domain.is_added)
+        .filter_map(|domain| DomainName::parse(&domain.name))
+        .collect();
+    let mut rows: Vec<ListedDomain> = known
         .into_iter()
         .map(|domain| {
-            let mut by = Vec::new();
-            if domain.is_configured {
-                by.push("configuration");
-            }
-            if domain.is_added {
-                by.push("domains add");
-            }
-            if by.is_empty() {
-                by.push("default");
-            }
+            let name = DomainName::parse(&domain.name);
+            let is_below =
+                |parent: &DomainName| name.as_ref().is_some_and(|name| name.is_at_or_below(parent));
+            let by: Vec<&'static str> = [
+                (domain.is_configured, "configuration"),
+                (domain.is_added, "domains add"),
+                (!domain.is_configured && !domain.is_added && parents.iter().any(is_below), "parent"),
+                (watches_all && !domain.is_added, "default"),
+            ]
+            .into_iter()
+            .filter_map(|(is_so, word)| is_so.then_some(word))
+            .collect();
             let (reports, messages) = (domain.reports, domain.messages);
-            ListedDomain { domain: Some(domain.name), watched: true, by, reports, messages }
+            ListedDomain { domain: Some(domain.name), watched: !by.is_empty(), by, reports, messages }
         })
         .collect();
     rows.extend(reader.unclaimed()?.into_iter().map(|domain| ListedDomain {
@@ -112,6 +123,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
         reports: domain.reports,
         messages: domain.messages,
     }));
+    rows.sort_by_key(|row| !row.watched);
     let head = Head { view: "watched", title: "Domains", is_timeless: true, ..Head::default() };
     let mut sheet = Sheet::of_rows(head, COLUMNS, &rows);
     if rows.iter().any(|row| !row.watched) {

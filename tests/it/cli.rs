@@ -15,3 +15,23 @@ mod documents;
 #[cfg(test)]
 #[path = "cli/commands.rs"]
 mod commands;
+
+/// Reports made on the spot, answers as JSON.
+#[cfg(test)]
+#[path = "cli/data.rs"]
+mod data;
+
+/// Cases about answers: sums, days, percentages, names, layout.
+#[cfg(test)]
+#[path = "cli/cases.rs"]
+mod cases;
+
+/// Reading files of every kind.
+#[cfg(test)]
+#[path = "cli/import.rs"]
+mod import;
+
+/// Domains and the store.
+#[cfg(test)]
+#[path = "cli/store.rs"]
+mod store;

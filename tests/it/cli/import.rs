@@ -1,0 +1,170 @@
+//! `import`: what is found, one result each, totals, exit codes; wrong input is named and the import goes on.
+
+use std::io::Write as _;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use super::commands::{program, run};
+use super::data::{DAY, Record, import, json, report, rows};
+
+/// A report with one record.
+fn small(id: &str, count: u64) -> String {
+    report(
+        "example.com",
+        "a.example",
+        id,
+        DAY,
+        DAY + 86_399,
+        &[Record::new("192.0.2.10", count, true, "example.com")],
+    )
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A mail that carries a report as text.
+fn mail(id: &str, count: u64) -> String {
+    format!(
+        "From: dmarc@a.example\nTo: dmarc@example.com\nSubject: Report Domain: example.com\nMessage-ID: <{id}@a.example>\n\
+         MIME-Version: 1.0\nContent-Type: text/xml\n\n{}",
+        small(id, count)
+    )
+}
+
+#[test]
+fn every_kind_of_input_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = folder.path().join("in");
+    for part in ["box/cur", "box/new", "box/tmp", "deep/er"] {
+        std::fs::create_dir_all(inputs.join(part)).unwrap();
+    }
+    std::fs::write(inputs.join("a.xml"), small("1", 1)).unwrap();
+    std::fs::write(inputs.join("b"), gzip(small("2", 2).as_bytes())).unwrap();
+    std::fs::write(inputs.join("c.eml"), mail("3", 4)).unwrap();
+    std::fs::write(inputs.join("box/cur/1:2,S"), mail("4", 8)).unwrap();
+    std::fs::write(inputs.join("box/tmp/2"), mail("never", 1_000)).unwrap();
+    std::fs::write(inputs.join("deep/er/d.xml.gz"), gzip(small("5", 16).as_bytes())).unwrap();
+    let from = "From dmarc@a.example Sun Mar  1 08:00:00 2026\n";
+    std::fs::write(inputs.join("e.mbox"), format!("{from}{}\n{from}{}", mail("6", 32), mail("7", 64)))
+        .unwrap();
+    std::fs::write(inputs.join("f-again.xml"), small("1", 1)).unwrap();
+    std::fs::write(inputs.join("g-cut.gz"), &gzip(small("8", 128).as_bytes())[..60]).unwrap();
+    std::fs::write(inputs.join("h.txt"), "just a note\n").unwrap();
+    std::os::unix::fs::symlink("nowhere", inputs.join("i-dangling")).unwrap();
+
+    let (code, out, err) = run(folder.path(), &["import", "in", "absent", "--format", "json"]);
+    assert_eq!(code, 1, "something was unread: {err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    let found: Vec<(String, String)> = rows(&answer)
+        .iter()
+        .map(|row| {
+            (
+                row["path"].as_str().unwrap().to_owned(),
+                format!("{} {}", row["status"].as_str().unwrap(), row["messages"]),
+            )
+        })
+        .collect();
+    let want = [
+        ("in/a.xml", "read 1"),
+        ("in/b", "read 2"),
+        ("in/box/cur/1:2,S", "read 8"),
+        ("in/c.eml", "read 4"),
+        ("in/deep/er/d.xml.gz", "read 16"),
+        ("in/e.mbox#1", "read 32"),
+        ("in/e.mbox#2", "read 64"),
+        ("in/f-again.xml", "duplicate 0"),
+        ("in/g-cut.gz", "unread 0"),
+        ("in/h.txt", "kept 0"),
+        ("in/i-dangling", "unread 0"),
+        ("absent", "unread 0"),
+    ];
+    let found: Vec<(&str, &str)> = found.iter().map(|(path, what)| (path.as_str(), what.as_str())).collect();
+    assert_eq!(found, want, "{out}");
+    let totals = &answer["totals"];
+    assert_eq!((&totals["files"], &totals["read"], &totals["unread"]), (&12.into(), &7.into(), &3.into()));
+    assert_eq!((&totals["reports"], &totals["messages"]), (&7.into(), &127.into()));
+    for row in rows(&answer) {
+        let names: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            ["path", "kind", "status", "reason", "deviations", "reports", "records", "messages"]
+        );
+        let has_reason = row["reason"].as_str().is_some_and(|reason| !reason.is_empty());
+        assert!(has_reason || row["status"] != "unread", "{row}");
+    }
+    assert_eq!(json(folder.path(), &["report"])["totals"]["messages"], 127);
+
+    // Again: nothing changes.
+    let again = import(folder.path(), &[&inputs]);
+    assert_eq!((&again["totals"]["read"], &again["totals"]["messages"]), (&0.into(), &0.into()), "{again}");
+    assert_eq!(json(folder.path(), &["report"])["totals"]["messages"], 127);
+    let (code, out, err) = run(folder.path(), &["db", "verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn one_line_each_and_a_total() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.xml"), small("1", 900)).unwrap();
+    std::fs::write(folder.path().join("b\u{1b}[31m.gz"), b"\x1f\x8bcut").unwrap();
+    let (code, out, err) = run(folder.path(), &["import", "a.xml", "b\u{1b}[31m.gz"]);
+    assert_eq!((code, err.as_str()), (1, ""), "{out}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    assert!(lines[0].starts_with("a.xml: read aggregate, 1 report, 1 record, 900 messages"), "{out}");
+    assert!(lines[1].starts_with("b\\x1b[31m.gz: unread") && lines[1].contains(": "), "{out}");
+    assert!(lines[2].starts_with("total: 2 files: 1 read, 0 duplicate, 1 unread, 0 kept; 1 report"), "{out}");
+}
+
+#[test]
+fn standard_input() {
+    let feed = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = program(folder.path(), &["import", "-", "--format", "json"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The program may end before it has read everything.
+        let _ = child.stdin.take().unwrap().write_all(bytes);
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let out = String::from_utf8(stdout).unwrap();
+        let value: Value = serde_json::from_str(&out)
+            .unwrap_or_else(|error| panic!("{error}: {out}{}", String::from_utf8_lossy(&stderr)));
+        (status.code().unwrap(), value)
+    };
+    let (code, answer) = feed(b"From: a@example.com\r\nSubject: hello\r\n\r\nword\r\n");
+    assert_eq!(
+        (code, &rows(&answer)[0]["path"], &rows(&answer)[0]["status"]),
+        (0, &"-".into(), &"kept".into())
+    );
+    let (code, answer) = feed(&gzip(small("1", 5).as_bytes()));
+    assert_eq!((code, &answer["totals"]["messages"]), (0, &5.into()));
+    let (code, answer) = feed(b"");
+    assert_eq!((code, &answer["totals"]["unread"]), (1, &1.into()));
+}
+
+/// Whoever reads the output may stop: the import itself is done to the end.
+#[test]
+fn a_closed_pipe_does_not_stop_the_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = folder.path().join("in");
+    std::fs::create_dir(&inputs).unwrap();
+    for number in 0..20 {
+        std::fs::write(inputs.join(format!("{number:02}.xml")), small(&number.to_string(), 1)).unwrap();
+    }
+    let mut child = program(folder.path(), &["import", "in"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str()), (Some(0), ""));
+    assert_eq!(json(folder.path(), &["report"])["totals"]["messages"], 20);
+}
