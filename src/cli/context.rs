@@ -33,13 +33,14 @@ impl Context {
         Self { global, output, now: clock::now(), given: None }
     }
 
-    /// Writes the log to standard error: warnings, with `-v` what happens, with `-vv` everything, with `-q`
-    /// errors only. RUST_LOG overrides.
-    pub fn start_logging(&self) {
+    /// Writes the log to standard error: warnings (of a service also what happens), with `-v` what happens,
+    /// with `-vv` everything, with `-q` errors only. RUST_LOG overrides.
+    pub fn start_logging(&self, is_service: bool) {
         use tracing_subscriber::EnvFilter;
         let level = match (self.global.quiet, self.global.verbose) {
             (true, _) => "error",
-            (false, 0) => "warn,mailsonde=info",
+            (false, 0) if is_service => "warn,mailsonde=info",
+            (false, 0) => "warn",
             (false, 1) => "info,mailsonde=debug",
             (false, _) => "debug,mailsonde=trace",
         };

@@ -40,7 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Calls the command.
 fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     let context = Context::new(arguments.global);
-    context.start_logging();
+    context.start_logging(matches!(arguments.command, Command::Serve(_)));
     let out = &mut io::BufWriter::new(io::stdout().lock());
     match arguments.command {
         Command::Import(arguments) => import::run(&context, &arguments, out),
@@ -53,7 +53,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Probe(ProbeCommand::Show(arguments)) => probe::show(&context, &arguments, out),
         Command::Serve(_) => serve::run(&context),
         Command::Demo(arguments) => demo::run(&context, &arguments, out),
-        Command::Probe(_) => Err(Failure::run("not wired yet")),
+        Command::Probe(ProbeCommand::Send(arguments)) => probe::send(&context, &arguments, out),
     }
 }
 

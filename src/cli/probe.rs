@@ -1,19 +1,22 @@
-//! `probe routes`, `probe list` and `probe show`.
+//! `probe send`, `probe routes`, `probe list` and `probe show`.
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::args::{FilterArguments, Format, ProbeShowArguments, View};
+use crate::cli::args::{FilterArguments, Format, ProbeSendArguments, ProbeShowArguments, View};
 use crate::cli::context::Context;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::report::{Printer, Question};
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::config::{RouteSettings, SenderTls};
-use crate::probe::lifecycle::{Event, What};
+use crate::daemon::keys;
+use crate::daemon::probe::send_probe;
+use crate::probe::lifecycle::{Event, State, What};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
-use crate::store::{StoreError, StoredProbe};
+use crate::store::{Store, StoreError, StoredProbe};
 
 /// The columns of `probe routes`.
 pub static ROUTES: &[Column<RouteSettings>] = &[
@@ -75,6 +78,52 @@ pub fn routes(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     Ok(Exit::Fine)
+}
+
+/// Sends one probe, waits for it if asked to, and shows what is known of it.
+///
+/// Findings if it was not accepted or, where it is waited for, did not arrive. Errors: no such route, a
+/// password that cannot be read, the store.
+pub fn send(context: &Context, arguments: &ProbeSendArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let (settings, store) = context.open_store()?;
+    let Some(route) = settings.route(&arguments.route) else {
+        if settings.routes.is_empty() {
+            return Err(Failure::usage(
+                "the configuration has no route",
+                "add a [sender.NAME] and a [route.NAME]; `mailsonde config example` shows them",
+            ));
+        }
+        let names = settings.routes.iter().map(|route| route.name.as_str());
+        return Err(unknown_word("route", &arguments.route, names));
+    };
+    let keys = keys::load_or_create(store.path())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::run(format!("cannot start the runtime: {error}")))?;
+    let own_name = settings.receiver.host_name.as_deref();
+    let sent = runtime.block_on(send_probe(&store, &keys, route, own_name))?;
+    let state = wait_for(&store, &sent.token, arguments.wait)?;
+    store.close();
+    show(context, &ProbeShowArguments { token: sent.token }, out)?;
+    let is_good = match arguments.wait {
+        Some(_) => matches!(state, State::Arrived | State::Late),
+        None => matches!(state, State::Accepted | State::Arrived | State::Late),
+    };
+    Ok(Exit::findings_if(!is_good))
+}
+
+/// Waits until time alone can no longer change the probe's state, at most so long. Returns its state.
+fn wait_for(store: &Store, token: &str, longest: Option<Duration>) -> Result<State, Failure> {
+    let reader = store.reader()?;
+    let deadline = clock::instant() + longest.unwrap_or_default();
+    loop {
+        let state = reader.probe(token, clock::now())?.verdict.state;
+        if !state.is_open() || clock::instant() >= deadline {
+            return Ok(state);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Lists the probes sent, the newest first.

@@ -63,7 +63,9 @@ pub fn submit(sender: &SenderSettings, own_name: Option<&str>) -> anyhow::Result
                 user: user.clone(),
                 secret: Secret::new(secret.reveal()),
                 mechanism: Mechanism::Password,
-                is_allowed_in_clear: false,
+                // Who accepts any certificate of a server accepts that it gets the password; never without TLS.
+                is_allowed_in_clear: sender.accepts_any_certificate
+                    && matches!(sender.tls, SenderTls::Implicit | SenderTls::StartTlsRequired),
             })
         }
         None => None,

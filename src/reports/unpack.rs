@@ -46,8 +46,14 @@ pub struct Unreadable {
 
 impl Unreadable {
     /// Makes one without a place; [`Self::at`] adds it.
+    ///
+    /// The reason of a reached cap always begins with `too large`: people look for these words.
     pub fn new(kind: UnreadableKind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), place: String::new() }
+        let mut reason = reason.into();
+        if kind == UnreadableKind::TooLarge && !reason.contains("too large") {
+            reason.insert_str(0, "too large: ");
+        }
+        Self { kind, reason, place: String::new() }
     }
 
     /// Says where it is, unless that is known already.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::program::{Client, Server, deliver, json};
+use crate::support::program::{Client, Server, deliver, json, run};
 use crate::support::shared;
 
 /// The recipients that the cases name.
@@ -570,4 +570,124 @@ fn a_full_disk_is_temporary() {
     let verified = json(server.path(), &["db", "verify"]);
     assert_eq!(verified["rows"].as_array().map(Vec::len), Some(0), "{verified}");
     assert_eq!(server.stop(), Some(0), "a graceful stop");
+}
+
+/// Writes a configuration with routes to `server` beside its own and returns its name.
+fn routes_to(server: &Server, routes: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "[store]\npath = \"mailsonde.db\"\n[sender.own]\nhost = \"127.0.0.1\"\nport = {}\n\
+         tls = \"starttls-if-offered\"\naccept_any_certificate = true\n",
+        server.smtp.port()
+    );
+    for (name, to) in routes {
+        text += &format!(
+            "[route.{name}]\nsender = \"own\"\nto = \"{to}\"\nfrom = \"probe@example.org\"\nlost_after = \"1h\"\n"
+        );
+    }
+    let name = "routes.toml".to_owned();
+    std::fs::write(server.path().join(&name), text).expect("the configuration is written");
+    name
+}
+
+/// A probe goes out by SMTP, comes in at the receiver, and is known by its token; one to nobody is refused.
+#[test]
+fn probes_go_out_come_in_and_have_a_verdict() {
+    let server = Server::start(RECIPIENTS);
+    let configuration = routes_to(
+        &server,
+        &[
+            ("hq", "probe+{token}@example.com"),
+            ("bare", "{token}@example.com"),
+            ("nobody", "nobody@example.com"),
+        ],
+    );
+    for route in ["hq", "bare"] {
+        let output = run(
+            server.path(),
+            &["--config", &configuration, "probe", "send", route, "--wait", "60s", "--format", "json"],
+        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("\"arrived\""), "{text}");
+    }
+    let output = run(server.path(), &["--config", &configuration, "probe", "send", "nobody"]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
+    let output = run(server.path(), &["--config", &configuration, "probe", "send", "hx"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `hq`"));
+
+    let probes = rows(&server, &["report", "probes"]);
+    let of =
+        |route: &str| probes.iter().find(|row| row["route"] == route).expect("a probe of the route").clone();
+    for route in ["hq", "bare"] {
+        let probe = of(route);
+        assert_eq!(probe["state"], "arrived", "{probe}");
+        assert!(probe["latency_ms"].as_i64().is_some_and(|ms| ms >= 0), "{probe}");
+        assert!(probe["accepted_at"].is_string() && probe["arrived_at"].is_string(), "{probe}");
+    }
+    let refused = of("nobody");
+    assert_eq!(refused["state"], "refused", "{refused}");
+    assert!(refused["reason"].as_str().is_some_and(|reason| reason.contains("550 5.1.1")), "{refused}");
+    let arrived = rows(&server, &["report", "messages", "--result", "probe"]);
+    assert_eq!(arrived.len(), 2, "{arrived:?}");
+}
+
+/// Tokens that we did not make are kept and told apart, and a client cannot send them without end.
+#[test]
+fn forged_and_foreign_tokens_are_kept_told_apart_and_capped() {
+    use mailsonde::clock::Timestamp;
+    use mailsonde::probe::token::{KeyRing, Kind, Reading};
+
+    let server = Server::start(RECIPIENTS);
+    let key = std::fs::read(server.path().join("mailsonde.key")).expect("the key of the installation");
+    let ours = KeyRing::from_bytes(&key).expect("a key");
+    let at = Timestamp::from_seconds(1_790_000_000);
+    let mut forged = ours.texts(&ours.mint(Kind::Probe, 1, at, 1)).expect("texts").recipient;
+    let last = forged.pop().expect("a character");
+    forged.push(if last == 'a' { 'b' } else { 'a' });
+    assert!(matches!(ours.read_text(&forged), Some(Reading::Forged { .. })));
+    // Another installation, whose key has another id.
+    let foreign = (0..=u8::MAX)
+        .map(|byte| KeyRing::from_bytes(&[byte; 32]).expect("a key"))
+        .map(|ring| ring.texts(&ring.mint(Kind::Probe, 1, at, 1)).expect("texts").recipient)
+        .find(|text| matches!(ours.read_text(text), Some(Reading::Foreign { .. })))
+        .expect("one of 256 keys has another id");
+
+    for (token, want) in [(&forged, "probe-token-forged"), (&foreign, "probe-token-foreign")] {
+        let mail = format!("From: x@y.example\r\nSubject: {want}\r\n\r\nhello\r\n");
+        let to = format!("probe+{token}@example.com");
+        let reply = deliver(server.smtp, "x@y.example", &[&to], mail.as_bytes()).expect("a reply");
+        assert!(reply.starts_with("250"), "{reply}");
+        server.settle();
+        let messages = rows(&server, &["report", "messages"]);
+        let row = messages.iter().find(|row| row["subject"] == want).expect("the message is listed");
+        assert_eq!(row["deviations"], serde_json::json!([want]), "{row}");
+        assert_ne!(row["kind"], "probe", "{row}");
+    }
+    assert!(rows(&server, &["report", "probes"]).is_empty());
+
+    let mut client = Client::connect(server.smtp).expect("a greeting");
+    client.command("EHLO x.example").expect("a reply");
+    client.command("MAIL FROM:<x@y.example>").expect("a reply");
+    let replies: Vec<String> = (0..25)
+        .map(|_| client.command(&format!("RCPT TO:<probe+{forged}@example.com>")).expect("a reply"))
+        .collect();
+    let taken = replies.iter().filter(|reply| reply.starts_with("250")).count();
+    // Two were taken above.
+    assert_eq!(taken, mailsonde::limits::FORGED_TOKENS_PER_CLIENT_HOUR - 2, "{replies:?}");
+    assert!(replies.last().is_some_and(|reply| reply.starts_with("550 5.7.1")), "{replies:?}");
+}
+
+/// What `serve` received while nobody read it is read after the restart, and a second reader adds nothing.
+#[test]
+fn reading_again_gives_the_same() {
+    let Some(cases) = shared("cases") else { return };
+    let server = play(&cases.join("061-split-by-reporter"), &["one.example.eml", "two.example.eml"]);
+    let before = totals(&server, &[]);
+    let output = run(server.path(), &["db", "reprocess"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.settle();
+    assert_eq!(totals(&server, &[]), before);
+    let verified = json(server.path(), &["db", "verify"]);
+    assert_eq!(verified["rows"].as_array().map(Vec::len), Some(0), "{verified}");
 }
