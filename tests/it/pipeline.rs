@@ -1,5 +1,6 @@
 //! Mail in at the socket, rows out of the command line: the third-party cases as a user would try them.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
@@ -580,7 +581,8 @@ fn routes_to(server: &Server, routes: &[(&str, &str)]) -> String {
         server.smtp.port()
     );
     for (name, to) in routes {
-        text += &format!(
+        let _ = write!(
+            text,
             "[route.{name}]\nsender = \"own\"\nto = \"{to}\"\nfrom = \"probe@example.org\"\nlost_after = \"1h\"\n"
         );
     }
