@@ -118,10 +118,14 @@ impl Ingest {
     }
 
     /// Reads everything that is pending, in order of receipt. Returns the number of messages read.
+    ///
+    /// A message that cannot be read now (its spool file is gone, its bytes are damaged) stays pending and keeps
+    /// none of the others waiting. Errors: the first of these, after the others; trouble of the whole store at once.
     pub fn read_pending(&self, is_stopped: &dyn Fn() -> bool) -> Result<u64, StoreError> {
         let reader = self.store.reader()?;
         let mut after = None;
         let mut count = 0;
+        let mut trouble = None;
         loop {
             let ids = reader.pending(after, BATCH)?;
             let Some(last) = ids.last() else { break };
@@ -134,12 +138,21 @@ impl Ingest {
                     Ok(()) => count += 1,
                     // Another process was faster, or removed it.
                     Err(StoreError::NotFound(_)) => {}
-                    Err(error) => return Err(error),
+                    Err(error @ (StoreError::Full(_) | StoreError::Busy(_) | StoreError::Closed)) => {
+                        return Err(error);
+                    }
+                    Err(error) => {
+                        tracing::error!(message = %id, %error, "cannot be read now, stays pending");
+                        trouble.get_or_insert(error);
+                    }
                 }
             }
         }
         self.store.flush()?;
-        Ok(count)
+        match trouble {
+            None => Ok(count),
+            Some(error) => Err(error),
+        }
     }
 
     /// Reads one stored message and hands over what it gave.
@@ -368,18 +381,21 @@ fn rows(
     };
     loaded.push(loading);
     let mut slice: Vec<Record> = Vec::with_capacity(SLICE_RECORDS);
+    let mut slice_bytes = 0;
     let mut trouble = None;
     let push = |slice: &mut Vec<Record>| {
         let full = std::mem::replace(slice, Vec::with_capacity(SLICE_RECORDS));
         store.push(loading, full)
     };
     let read = replay.each(&mut |record| {
+        slice_bytes += record.memory_bytes();
         slice.push(record.clone());
-        if slice.len() >= SLICE_RECORDS
-            && let Err(error) = push(&mut slice)
-        {
-            trouble = Some(error);
-            return ControlFlow::Break(());
+        if slice.len() >= SLICE_RECORDS || slice_bytes >= SLICE_BYTES {
+            slice_bytes = 0;
+            if let Err(error) = push(&mut slice) {
+                trouble = Some(error);
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     });
@@ -399,6 +415,8 @@ fn rows(
 
 /// Records of one slice: about 10 ms of the writer's time.
 const SLICE_RECORDS: usize = 1_000;
+/// The same by what the records take in memory: some have two hundred results of long texts.
+const SLICE_BYTES: usize = 2 * 1024 * 1024;
 
 // ---- Import ----
 

@@ -10,6 +10,7 @@ use super::writer::Work;
 use super::{MessageId, Outcome, ReadReport, ReportRows, StoreError, intern, loading};
 use crate::clock::Day;
 use crate::limits;
+use crate::reports::aggregate::Record;
 use crate::reports::digest::{DaySpan, ReportDigest};
 use crate::reports::{Deviation, Deviations};
 use crate::summary::Trust;
@@ -130,10 +131,10 @@ pub(super) fn check(digest: &ReportDigest) -> Result<(), StoreError> {
 /// Bytes that a waiting report takes in memory, roughly.
 pub(super) fn memory_bytes(report: &ReadReport) -> usize {
     let records = match &report.rows {
-        ReportRows::Records(records) => records.len(),
+        ReportRows::Records(records) => records.iter().map(Record::memory_bytes).sum::<usize>(),
         ReportRows::Loaded(_) | ReportRows::NotNeeded => 0,
     };
-    2_048 + 512 * records + 128 * report.digest.rollup.len()
+    2_048 + records + 128 * report.digest.rollup.len()
 }
 
 // ---- Storing ----

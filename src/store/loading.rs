@@ -53,7 +53,7 @@ pub(super) fn begin(writer: &Writer, digest: &ReportDigest) -> Result<Option<Loa
 
 /// See [`super::Store::push`]. A slice that could not be written shows when the report is taken.
 pub(super) fn push(writer: &Writer, loading: LoadingId, records: Vec<Record>) -> Result<(), StoreError> {
-    let bytes = 512 * records.len();
+    let bytes = records.iter().map(Record::memory_bytes).sum();
     let work = move |work: &mut Work<'_>| {
         if !work.connection.prepare_cached(IS_LOADING)?.exists([loading.place.report_id])? {
             return Err(StoreError::Contradiction("the report is not being loaded any more".to_owned()));

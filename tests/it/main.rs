@@ -11,6 +11,9 @@ mod tidy;
 /// Reports in every wrapping: the third-party corpus, the vectors, the hostile set.
 mod reports;
 
+/// Reading what is pending: nothing blocks it.
+mod ingest;
+
 /// The sample mails, whole and damaged.
 mod fixtures;
 
