@@ -54,6 +54,10 @@ pub const IMPORT_FILE_BYTES: u64 = 256 * 1024 * 1024;
 pub const XML_DEPTH: usize = 32;
 /// Text of one XML element and one tag, bytes.
 pub const XML_TEXT_BYTES: usize = 64 * 1024;
+/// Pieces of text and markup looked at before and after the reports of a document.
+pub const XML_PROLOG_STEPS: usize = 10_000;
+/// One piece of markup outside of reports (declaration, comment, document type), bytes.
+pub const XML_PROLOG_BYTES: usize = 4 * 1024;
 /// Repairs of broken markup in one report; more is no report.
 pub const XML_REPAIRS: u64 = 1_000;
 /// Records of one aggregate report.

@@ -168,6 +168,10 @@ fn look<'a>(
     let name = if is_top { leaf.file_name } else { document.name };
     let unreadable = |kind, reason: String| Finding::Unreadable(Unreadable::new(kind, reason).at(&place));
     match document.content {
+        // A person's text about reports is no report: it has to begin like one.
+        Content::Xml if leaf.is_body && is_top && !begins_with_markup(leaf.bytes) => {
+            visit(Finding::NotReport { place, what: "text".to_owned() });
+        }
         Content::Xml => {
             let context = DigestContext { file_name: name, ..*context };
             read_xml(document, leaf, &context, budget, visit);
@@ -182,11 +186,11 @@ fn look<'a>(
         }),
         Content::Empty if leaf.is_body && is_top => {}
         // Seen from Yahoo, May 2023: the reporter has nothing to say and says so in its way.
-        Content::Empty | Content::Placeholder if is_report_name(name) || !is_top => {
+        Content::Empty | Content::Placeholder if is_report_name(name) || is_packed_name(name) || !is_top => {
             let reason = format!("the reporter sent an empty placeholder ({})", document.content.name());
             visit(unreadable(UnreadableKind::Empty, reason));
         }
-        Content::EscapedXml => {
+        Content::EscapedXml if !(leaf.is_body && is_top) => {
             visit(unreadable(UnreadableKind::Malformed, "the report's markup is escaped as text".to_owned()));
         }
         Content::Unsupported(what) => {
@@ -249,10 +253,11 @@ fn read_xml<'a>(
         reports.clear();
     }
     let notes = budget.take_notes();
-    if reports.is_empty() && error.is_none() {
+    if reports.is_empty() && (error.is_none() || leaf.is_body && !reader.has_root()) {
         let what = reader.other_root().map(|name| format!("XML document `{name}`"));
         return visit(match what {
             Some(what) => Finding::NotReport { place: place.to_owned(), what },
+            None if leaf.is_body => Finding::NotReport { place: place.to_owned(), what: "text".to_owned() },
             None => {
                 let error = Unreadable::new(UnreadableKind::Malformed, "XML without a feedback element");
                 Finding::Unreadable(error.at(place))
@@ -296,11 +301,23 @@ fn read_mail(input: &mut dyn Read) -> Result<Vec<u8>, Unreadable> {
     Ok(bytes)
 }
 
-/// True for a file name that reports have.
-pub fn is_report_name(name: &str) -> bool {
+/// True for a file name that reports have (RFC 9990 §3.5.2.2), also where the extension is wrong.
+fn is_report_name(name: &str) -> bool {
+    name.split('!').count() >= 4 || name.to_ascii_lowercase().contains(".xml")
+}
+
+/// True for a file name of a packed file.
+fn is_packed_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let ends = [".xml", ".gz", ".zip", ".xml.gzip", ".tgz", ".gzip"];
-    lower.split('!').count() >= 4 || ends.iter().any(|end| lower.ends_with(end))
+    [".gz", ".gzip", ".tgz", ".zip"].iter().any(|end| lower.ends_with(end))
+}
+
+/// True for bytes whose first character, after marks and blanks, is `<`, in any Unicode encoding.
+fn begins_with_markup(bytes: &[u8]) -> bool {
+    let first = bytes
+        .iter()
+        .find(|b| !(b.is_ascii_whitespace() || matches!(b, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)));
+    first == Some(&b'<')
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct Reader<R> {
     other_root: Option<String>,
     /// Bytes seen that are neither blank nor markup of a prolog, outside of roots.
     has_garbage: bool,
+    /// True once a root was met, whole or not.
+    has_root: bool,
     reports: u64,
 }
 
@@ -73,6 +75,7 @@ impl<R: Read> Reader<R> {
             state: State::New,
             other_root: None,
             has_garbage: false,
+            has_root: false,
             reports: 0,
         }
     }
@@ -104,6 +107,11 @@ impl<R: Read> Reader<R> {
             }
             self.window.refill(&mut self.deviations).map_err(Unreadable::from_io)?;
         }
+    }
+
+    /// True once a feedback element was met, whole or not.
+    pub fn has_root(&self) -> bool {
+        self.has_root
     }
 
     /// The name of the document's first element where it is not a report's.
@@ -157,63 +165,58 @@ impl<R: Read> Reader<R> {
     }
 
     /// Goes on to the next `<feedback` or to the end of the document.
+    ///
+    /// Looks at [`limits::XML_PROLOG_STEPS`] pieces of text and markup; what follows is read to its end for
+    /// the checksum there, and not looked at.
     fn seek_root(&mut self) -> Result<(), Unreadable> {
-        let mut before_root = 0usize;
+        let mut steps = 0;
         loop {
-            let text = self.window.text();
-            let is_end = self.window.is_end();
-            let blank = text.len() - text.trim_start().len();
-            if blank > 0 {
-                before_root += blank;
-                self.window.consume(blank);
-                continue;
-            }
-            if text.is_empty() {
-                if is_end {
-                    return Ok(());
-                }
-                self.window.refill(&mut self.deviations).map_err(Unreadable::from_io)?;
-                continue;
-            }
-            let length = text.len();
-            let (used, found) = match prolog(text, is_end)? {
-                Prolog::NeedsMore if length > limits::XML_TEXT_BYTES => (1, Some(Found::Garbage)),
-                Prolog::NeedsMore => {
-                    self.window.refill(&mut self.deviations).map_err(Unreadable::from_io)?;
-                    continue;
-                }
-                Prolog::Root => {
-                    if self.has_garbage && self.reports == 0 {
-                        self.deviations.note(quirk::TEXT_BEFORE_ROOT, "", "", "");
+            let (text, is_end) = (self.window.text(), self.window.is_end());
+            let mut rest = text.trim_ascii_start();
+            let mut is_root = false;
+            while !rest.is_empty() && steps < limits::XML_PROLOG_STEPS {
+                steps += 1;
+                let (used, found) = match prolog(rest, is_end)? {
+                    Prolog::NeedsMore => break,
+                    Prolog::Root => {
+                        is_root = true;
+                        break;
                     }
-                    self.state = State::AtRoot;
-                    return Ok(());
-                }
-                Prolog::Skip(used, found) => (used, found),
-            };
-            match found {
-                Some(Found::Garbage) => self.has_garbage = true,
-                Some(Found::Element(name)) => {
-                    self.has_garbage = true;
-                    if self.other_root.is_none() && self.reports == 0 {
-                        self.other_root = Some(name.chars().take(80).collect());
+                    Prolog::Skip(used, found) => (used, found),
+                };
+                let (piece, next) = rest.split_at(used);
+                rest = next.trim_ascii_start();
+                match found {
+                    Some(Found::Garbage) => self.has_garbage = true,
+                    Some(Found::Element(name)) => {
+                        self.has_garbage = true;
+                        if self.other_root.is_none() && self.reports == 0 {
+                            self.other_root = Some(name.to_owned());
+                        }
                     }
+                    Some(Found::Quirk(name)) => self.deviations.note(name, "", piece, ""),
+                    None => {}
                 }
-                Some(Found::Quirk(name)) => {
-                    let original = text.get(..used).unwrap_or_default();
-                    self.deviations.note(name, "", original, "");
-                }
-                None => {}
             }
-            before_root += used;
+            let used = text.len() - rest.len();
+            let is_used_up = rest.is_empty();
             self.window.consume(used);
-            // A document that does not begin is none; the tail is read to its end for its checksum.
-            if self.reports == 0 && before_root > 16 * limits::XML_TEXT_BYTES {
-                return Err(Unreadable::new(
-                    UnreadableKind::Malformed,
-                    "no feedback element at the beginning",
-                ));
+            if is_root {
+                if self.has_garbage && self.reports == 0 {
+                    self.deviations.note(quirk::TEXT_BEFORE_ROOT, "", "", "");
+                }
+                self.state = State::AtRoot;
+                self.has_root = true;
+                return Ok(());
             }
+            if steps >= limits::XML_PROLOG_STEPS {
+                self.has_garbage = true;
+                return self.drain();
+            }
+            if is_end && is_used_up {
+                return Ok(());
+            }
+            self.window.refill(&mut self.deviations).map_err(Unreadable::from_io)?;
         }
     }
 }
@@ -235,51 +238,53 @@ enum Found<'a> {
 /// Looks at what stands between roots. `text` begins with something that is not blank.
 fn prolog(text: &str, is_end: bool) -> Result<Prolog<'_>, Unreadable> {
     let bytes = text.as_bytes();
-    let needs_more =
-        |whole: usize| if is_end { Prolog::Skip(whole, Some(Found::Garbage)) } else { Prolog::NeedsMore };
+    // Every piece of markup here is short; an endless one is garbage.
+    let near = bytes.get(..limits::XML_PROLOG_BYTES).unwrap_or(bytes);
     if bytes.first() != Some(&b'<') {
         let end = memchr::memchr(b'<', bytes).unwrap_or(bytes.len());
         // NULs pad the tail of some files.
-        let is_padding = text.get(..end).unwrap_or_default().trim_matches(['\0', '\u{1a}']).trim().is_empty();
+        let is_padding =
+            bytes.get(..end).unwrap_or_default().iter().all(|b| matches!(b, 0 | 0x1a | b' ' | b'\r' | b'\n'));
         return Ok(Prolog::Skip(end, (!is_padding).then_some(Found::Garbage)));
     }
-    if bytes.starts_with(b"<!--") {
-        return Ok(match memchr::memmem::find(bytes, b"-->") {
-            Some(end) => Prolog::Skip(end + 3, None),
-            None => needs_more(bytes.len()),
-        });
-    }
-    if bytes.len() < 10 && !is_end {
+    if near.len() == bytes.len() && !is_end && memchr::memchr(b'>', near).is_none() {
         return Ok(Prolog::NeedsMore);
     }
+    if bytes.starts_with(b"<!--") {
+        return Ok(match memchr::memmem::find(near, b"-->") {
+            Some(end) => Prolog::Skip(end + 3, None),
+            None if near.len() == bytes.len() && !is_end => Prolog::NeedsMore,
+            None => Prolog::Skip(4, Some(Found::Garbage)),
+        });
+    }
     if bytes.get(..9).is_some_and(|start| start.eq_ignore_ascii_case(b"<!doctype")) {
-        return match memchr::memchr2(b'>', b'[', bytes) {
-            Some(end) if bytes.get(end) == Some(&b'>') => {
+        return match memchr::memchr2(b'>', b'[', near) {
+            Some(end) if near.get(end) == Some(&b'>') => {
                 Ok(Prolog::Skip(end + 1, Some(Found::Quirk(quirk::DOCTYPE_SKIPPED))))
             }
             Some(_) => Err(forbidden_doctype()),
-            None => Ok(needs_more(bytes.len())),
+            None => Ok(Prolog::Skip(9, Some(Found::Garbage))),
         };
     }
-    let Some(end) = memchr::memchr(b'>', bytes) else { return Ok(needs_more(bytes.len())) };
+    let end = memchr::memchr(b'>', near);
     if bytes.starts_with(b"<?") {
+        let Some(end) = end else { return Ok(Prolog::Skip(2, Some(Found::Garbage))) };
         // Seen from ikea.com: `<?xml version="1.0"">`.
-        let is_broken = bytes.get(end.wrapping_sub(1)) != Some(&b'?');
+        let is_broken = near.get(end.wrapping_sub(1)) != Some(&b'?');
         return Ok(Prolog::Skip(end + 1, is_broken.then_some(Found::Quirk(quirk::DECLARATION_BROKEN))));
     }
-    let name = text.get(1..end).unwrap_or_default();
-    let name = name.split(|c: char| c.is_ascii_whitespace() || c == '/').next().unwrap_or_default();
+    let name_end = near.iter().skip(1).position(|b| !is_name_byte(*b)).map_or(near.len(), |at| at + 1);
+    let name = text.get(1..name_end).unwrap_or_default();
     let local = name.rsplit(':').next().unwrap_or_default();
     if local.eq_ignore_ascii_case("feedback") {
         return Ok(Prolog::Root);
     }
-    if local.eq_ignore_ascii_case("schema") {
+    if let Some(end) = end.filter(|_| local.eq_ignore_ascii_case("schema")) {
         // Seen from ikea.com: the schema's header before the report, never closed.
         return Ok(Prolog::Skip(end + 1, Some(Found::Quirk(quirk::SCHEMA_ELEMENT))));
     }
-    let is_name = is_name(local);
-    let used = if is_name { end + 1 } else { 1 };
-    Ok(Prolog::Skip(used, Some(if is_name { Found::Element(local) } else { Found::Garbage })))
+    let found = if local.is_empty() || local.len() > 80 { Found::Garbage } else { Found::Element(local) };
+    Ok(Prolog::Skip(name_end, Some(found)))
 }
 
 /// Reads what the window holds of a report. Gives the bytes used up and why it stopped.
@@ -501,10 +506,13 @@ fn is_cut_root(rest: &str) -> bool {
 /// True for a name that an element may have, as far as it matters here.
 #[inline]
 fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':') || b >= 0x80)
+    !name.is_empty() && name.bytes().all(is_name_byte)
+}
+
+/// True for a byte of a name, as far as it matters here.
+#[inline]
+const fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':') || byte >= 0x80
 }
 
 /// The refusal of a document that ends early.

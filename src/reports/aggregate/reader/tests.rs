@@ -178,6 +178,17 @@ fn other_documents_hold_no_report() {
 }
 
 #[test]
+fn endless_junk_around_a_report_is_cheap() {
+    // Each of these took time growing with the square of its length in an earlier form.
+    for junk in ["<a>", "<", "<!--", "<?", "<!DOCTYPE", "</a>", "&", "<a \"", "x<", "<<!-- ", "\0<"] {
+        let junk = junk.repeat(1 << 18);
+        let all = read(format!("{}{junk}", report(RECORD)).as_bytes()).unwrap();
+        assert_eq!(all.len(), 1);
+        assert_eq!(read(junk.as_bytes()), Ok(Vec::new()));
+    }
+}
+
+#[test]
 fn windows_never_change_the_values() {
     // Long enough that every kind of token is cut somewhere by a window.
     let mut text = String::from("<?xml version=\"1.0\"?>");
