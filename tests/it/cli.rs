@@ -35,3 +35,8 @@ mod import;
 #[cfg(test)]
 #[path = "cli/store.rs"]
 mod store;
+
+/// Probes over a running `serve`.
+#[cfg(test)]
+#[path = "cli/probes.rs"]
+mod probes;
