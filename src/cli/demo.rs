@@ -22,6 +22,9 @@ const TABLES: [&str; 6] = [
     "report probes",
 ];
 
+/// Cells of a line where nobody says how wide the terminal is.
+const WIDTH: u16 = 120;
+
 /// Runs the command.
 pub fn run(context: &Context, arguments: &DemoArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let temporary = tempfile::Builder::new()
@@ -55,6 +58,8 @@ fn show(context: &Context, settings: &Settings, out: &mut dyn Write) -> Result<E
         let parsed = Arguments::try_parse_from(words).context("a command of the demonstration")?;
         let mut context = Context::new(context.global.clone());
         context.given = Some(settings.clone());
+        // Here even a pipe is read by eyes.
+        context.output.width = context.output.width.or(Some(WIDTH));
         if let Command::Report(arguments) = parsed.command {
             report::run(&context, &arguments, out)?;
         }
