@@ -62,9 +62,9 @@ pub const XML_PROLOG_BYTES: usize = 4 * 1024;
 pub const XML_REPAIRS: u64 = 1_000;
 /// Records of one aggregate report.
 pub const REPORT_RECORDS: u64 = 5_000_000;
-/// Messages of one report: a trillion is more than any receiver sees in a day, and far from what sums of
-/// 64 bits hold.
-pub const REPORT_MESSAGES: u64 = 1_000_000_000_000;
+/// Messages of one report: four trillion is more than any receiver sees in a day, and two million such reports
+/// still add up to less than 63 bits hold.
+pub const REPORT_MESSAGES: u64 = 4_000_000_000_000;
 /// DKIM results kept of one record (RFC 9990 §3.1.1.11 allows 100).
 pub const RECORD_AUTH_RESULTS: usize = 100;
 /// Override reasons kept of one record.

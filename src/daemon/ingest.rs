@@ -87,8 +87,10 @@ impl Bell {
 const BATCH: usize = 64;
 /// Wait without a bell.
 const IDLE: Duration = Duration::from_secs(2);
-/// Wait after trouble with the store.
+/// Wait after trouble with the store, at first.
 const TROUBLE: Duration = Duration::from_secs(1);
+/// The longest wait after trouble that stays.
+const LONG_TROUBLE: Duration = Duration::from_secs(60);
 
 /// The reader of pending messages.
 pub struct Ingest {
@@ -105,13 +107,15 @@ impl Ingest {
 
     /// Reads until the bell says stop.
     pub fn run(&self) {
+        let mut pause = TROUBLE;
         while !self.bell.is_stopped() {
             match self.read_pending(&|| self.bell.is_stopped()) {
                 Ok(0) => self.bell.wait(IDLE),
-                Ok(_) => {}
+                Ok(_) => pause = TROUBLE,
                 Err(error) => {
                     tracing::error!(%error, "pending messages cannot be read now; trying again");
-                    self.bell.wait(TROUBLE);
+                    self.bell.wait(pause);
+                    pause = (pause * 2).min(LONG_TROUBLE);
                 }
             }
         }

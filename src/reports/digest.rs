@@ -105,7 +105,6 @@ pub struct DigestBuilder {
     records: u64,
     messages: u64,
     dmarc_pass: u64,
-    is_overflow: bool,
 }
 
 /// Messages of one author domain with one outcome.
@@ -134,7 +133,6 @@ impl DigestBuilder {
             records: 0,
             messages: 0,
             dmarc_pass: 0,
-            is_overflow: false,
         }
     }
 
@@ -145,11 +143,9 @@ impl DigestBuilder {
         self.hash.update(&self.bytes);
         let messages = record.messages();
         self.records += 1;
-        // Counts are below 2^63; the store holds sums in 63 bits.
-        let largest = i64::MAX.unsigned_abs();
-        let sum = self.messages.saturating_add(messages);
-        self.is_overflow |= sum > largest;
-        let messages = if sum > largest { largest - self.messages } else { messages };
+        // A sum over the cap refuses the report in the end; it need not be exact, only not wrap round.
+        let room = (limits::REPORT_MESSAGES + 1).saturating_sub(self.messages);
+        let messages = messages.min(room);
         self.messages += messages;
         if record.passes_dmarc() {
             self.dmarc_pass += messages;
@@ -179,21 +175,24 @@ impl DigestBuilder {
 
     /// Ends with the head.
     ///
-    /// Errors: `Incomplete` where neither the report nor its records, file name and subject name a domain.
+    /// Errors: `Incomplete` where neither the report nor its records, file name and subject name a domain,
+    /// `Malformed` where the counts add up to more than [`limits::REPORT_MESSAGES`].
     pub fn finish(
         mut self,
         read: ReadReport,
         context: &DigestContext<'_>,
     ) -> Result<ReportDigest, Unreadable> {
         let ReadReport { mut report, begin, end, mut deviations, .. } = read;
+        if self.messages > limits::REPORT_MESSAGES {
+            let reason =
+                format!("the counts add up to over {} messages, which cannot be", limits::REPORT_MESSAGES);
+            return Err(Unreadable::new(UnreadableKind::Malformed, reason));
+        }
         let named = Named::of(context);
         let (begin, end) = period(begin, end, &named, context.now, &mut deviations);
         (report.begin, report.end) = (begin, end);
         let domain = self.policy_domain(&report, &named, &mut deviations)?;
         let reporter = reporter(&report, context, &named);
-        if self.is_overflow {
-            deviations.note(quirk::MESSAGES_OVERFLOW, "row/count", "", &self.messages.to_string());
-        }
         let is_future = end > context.now.seconds().saturating_add(limits::REPORT_FUTURE_SECONDS);
         if is_future {
             deviations.note(quirk::PERIOD_FUTURE, "date_range/end", &end.to_string(), "");

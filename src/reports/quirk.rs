@@ -98,7 +98,6 @@ quirks! {
     RESULT_MAPPED = "result-mapped", "A result word of old drafts was mapped to the standard's.";
     RESULT_UNKNOWN = "result-unknown", "A result word outside the standards; kept as it is.";
     RESULT_FILLER = "result-filler", "An empty authentication result was left out.";
-    MESSAGES_OVERFLOW = "messages-overflow", "The counts add up to more than 63 bits; the sum was cut.";
 }
 
 #[cfg(test)]

@@ -149,3 +149,29 @@ fn no_cut_is_half_counted() {
         assert!(found.iter().all(|line| !line.starts_with("1 ") || line == "1 2 memory"), "{cut}: {found:?}");
     }
 }
+
+#[test]
+fn counts_that_cannot_be_make_the_report_unread() {
+    let largest = i64::MAX.to_string();
+    for (counts, want) in [
+        ([limits::REPORT_MESSAGES.to_string(), "0".to_owned()], "Aggregate"),
+        ([limits::REPORT_MESSAGES.to_string(), "1".to_owned()], "Malformed"),
+        ([largest.clone(), largest], "Malformed"),
+    ] {
+        let mut text = report("1", 2);
+        for count in counts {
+            text = text.replacen("<count>1</count>", &format!("<count>{count} </count>"), 1);
+        }
+        let mut found = Vec::new();
+        let leaf =
+            Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false, is_unpacked: false };
+        extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
+            found.push(match finding {
+                Finding::Aggregate { .. } => "Aggregate".to_owned(),
+                Finding::Unreadable(error) => format!("{:?}", error.kind),
+                other => format!("{other:?}"),
+            });
+        });
+        assert_eq!(found, [want], "{text}");
+    }
+}
