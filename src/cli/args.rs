@@ -113,7 +113,7 @@ Reading a file again changes nothing. Exit code 1 if any file could not be read.
     /// Print what is in the store
     #[command(after_help = "\
 Examples:
-  mailsonde report                                 a line a domain, everything stored
+  mailsonde report                                 a line a domain
   mailsonde report sources --domain example.com --since 30d
   mailsonde report summary --since 2026-03-01 --until 2026-03-31 --format csv
   mailsonde report messages --result unread --tz Europe/Berlin

@@ -29,6 +29,10 @@ pub struct TableOptions {
 
 /// Cells between two columns.
 const GAP: u16 = 2;
+/// From this rank on a column is an extra: shown where no other one has to be cut for it.
+const EXTRA: u8 = 5;
+/// Cells up to which a text is worth the place of an extra.
+const READABLE: u16 = 60;
 
 /// Writes the title, the period, the table with a line of totals, and the notes.
 ///
@@ -86,6 +90,8 @@ struct GridColumn {
     spec: Spec,
     /// Its cells with the tone of each: first the rows, then the totals if there are any.
     cells: Vec<(String, Tone)>,
+    /// True if no row has a value in it.
+    is_empty: bool,
     /// The cells that it would like.
     natural: u16,
     /// The cells that it gets.
@@ -128,6 +134,7 @@ impl Grid {
                     at,
                     spec,
                     cells: Vec::with_capacity(sheet.len() + 1),
+                    is_empty: true,
                     natural: 0,
                     width: 0,
                 })
@@ -137,6 +144,7 @@ impl Grid {
             for column in &mut columns {
                 let value = row.get(column.at).unwrap_or(&Value::Unknown);
                 let text = escape::terminal(&value.for_eyes(&options.zone)).into_owned();
+                column.is_empty &= text == "-";
                 column.cells.push((text, tone(column.spec.name, value)));
             }
         }
@@ -240,20 +248,32 @@ fn fit(columns: &mut Vec<GridColumn>, width: Option<u16>) -> Vec<&'static str> {
     for column in columns.iter_mut() {
         column.width = column.least();
     }
-    while needed(columns) > width {
-        let spare = |column: &GridColumn| match column.spec.show {
-            Show::Spare(rank, _) => Some(rank),
-            _ => None,
+    // A column without a single value tells the reader nothing, and nobody misses it.
+    let in_full = |columns: &[GridColumn]| {
+        let more = |column: &GridColumn| u32::from(column.natural.saturating_sub(column.width));
+        needed(columns).saturating_add(columns.iter().map(more).sum())
+    };
+    while in_full(columns) > width {
+        let is_idle = |column: &GridColumn| column.is_empty && matches!(column.spec.show, Show::Spare(..));
+        match columns.iter().rposition(is_idle) {
+            Some(at) => columns.remove(at),
+            None => break,
         };
-        let Some(at) = columns
-            .iter()
-            .enumerate()
-            .filter_map(|(at, column)| spare(column).map(|rank| (rank, at)))
-            .max()
-            .map(|(_, at)| at)
-        else {
+    }
+    // Then the least important ones: all that is needed, and of the mere extras all that would cut the rest.
+    let wanted = |columns: &[GridColumn]| {
+        let more = |column: &GridColumn| match column.rank() {
+            Some(EXTRA..) => 0,
+            _ => u32::from(column.natural.min(READABLE).saturating_sub(column.width)),
+        };
+        needed(columns).saturating_add(columns.iter().map(more).sum())
+    };
+    loop {
+        let least = columns.iter().enumerate().filter_map(|(at, column)| Some((column.rank()?, at))).max();
+        let Some((rank, at)) = least else { break };
+        if needed(columns) <= width && (rank < EXTRA || wanted(columns) <= width) {
             break;
-        };
+        }
         left_out.insert(0, columns.remove(at).spec.title);
     }
     // A very narrow terminal: even what should stay whole is cut, the widest text first.
@@ -277,6 +297,14 @@ fn fit(columns: &mut Vec<GridColumn>, width: Option<u16>) -> Vec<&'static str> {
 }
 
 impl GridColumn {
+    /// Its rank among the columns that may be left out; absent: it stays.
+    const fn rank(&self) -> Option<u8> {
+        match self.spec.show {
+            Show::Spare(rank, _) => Some(rank),
+            _ => None,
+        }
+    }
+
     /// The fewest cells with which the column is still of use.
     fn least(&self) -> u16 {
         let cut = match self.spec.show {

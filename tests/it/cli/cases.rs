@@ -293,6 +293,41 @@ fn tables_stand_whatever_the_text() {
     }
 }
 
+/// `report … | head -1`: no format and no view takes a closed pipe for an error, and --fail-if still answers.
+#[test]
+fn a_reader_may_stop_at_any_line() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    let records: Vec<Record> = (0..5_000)
+        .map(|n| {
+            Record::new(
+                &format!("10.{}.{}.{}", n / 65_536, n / 256 % 256, n % 256),
+                1,
+                n % 2 == 0,
+                "example.com",
+            )
+        })
+        .collect();
+    let store = store_of(&[report("example.com", "a.example", "1", DAY, DAY + 86_399, &records)]);
+    for format in ["table", "json", "ndjson", "csv", "markdown", "html"] {
+        for (more, code) in [(&[] as &[&str], 0), (&["--fail-if", "count >= 5000"], 1)] {
+            let mut arguments = vec!["report", "records", "--format", format];
+            arguments.extend(more);
+            let mut child = program(store.path(), &arguments)
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut out = BufReader::with_capacity(64, child.stdout.take().unwrap());
+            let mut line = String::new();
+            assert!(out.read_line(&mut line).unwrap() > 0, "{format}");
+            drop(out);
+            let mut err = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+            assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(code), ""), "{format} {more:?}");
+        }
+    }
+}
+
 /// Between two columns of a table stand two blanks, in the same cells of every line.
 #[track_caller]
 fn columns_stand(table: &str) {
