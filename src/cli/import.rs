@@ -28,6 +28,7 @@ use crate::daemon::keys;
 use crate::limits;
 use crate::probe::token::KeyRing;
 use crate::render::{Head, Sheet, escape};
+use crate::smtp::tls::KEY_FILE;
 use crate::store::{Outcome, Store, StoreError};
 
 /// One mail or report file.
@@ -280,6 +281,15 @@ pub fn run(context: &Context, arguments: &ImportArguments, out: &mut dyn Write) 
 fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failure> {
     let bytes = match item.content {
         Content::Bytes(bytes) => bytes,
+        Content::File(path) if is_own(store.path(), &path) => {
+            let reason = "a file of the store itself, passed over".to_owned();
+            return Ok(Pending::Known(FileResult {
+                kind: Some("other".to_owned()),
+                status: "kept".to_owned(),
+                reason: Some(reason),
+                ..FileResult::default()
+            }));
+        }
         Content::File(path) => match read_file(&path) {
             Ok(bytes) => bytes,
             Err(reason) => return Ok(Pending::Known(FileResult::unread(reason))),
@@ -298,6 +308,16 @@ fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failu
     });
     ingest::import(store, keys, name, bytes, clock::now(), done)?;
     Ok(Pending::Awaited { result, bytes: size })
+}
+
+/// True for the database, its logs and spool, and the keys beside it: `import .` in their folder must not put a
+/// secret into a table.
+fn is_own(database: &Path, path: &Path) -> bool {
+    let (Ok(database), Ok(path)) = (database.canonicalize(), path.canonicalize()) else { return false };
+    let begins_like =
+        path.as_os_str().as_encoded_bytes().starts_with(database.as_os_str().as_encoded_bytes());
+    let beside = [keys::key_path(&database), database.with_file_name(KEY_FILE)];
+    begins_like || beside.contains(&path)
 }
 
 /// Reads a file whole, up to the cap. Errors: the reason in words.

@@ -19,9 +19,9 @@ use crate::limits;
 use crate::mail::TlsSession;
 
 /// File name of the self-signed certificate.
-const CERTIFICATE_FILE: &str = "smtp-certificate.pem";
+pub const CERTIFICATE_FILE: &str = "smtp-certificate.pem";
 /// File name of its key.
-const KEY_FILE: &str = "smtp-key.pem";
+pub const KEY_FILE: &str = "smtp-key.pem";
 
 /// Why a certificate cannot be used. The operator has to mend it.
 #[derive(Debug, thiserror::Error)]

@@ -36,6 +36,25 @@ fn mail(id: &str, count: u64) -> String {
 }
 
 #[test]
+fn the_store_does_not_import_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.xml"), small("1", 1)).unwrap();
+    std::fs::write(folder.path().join("smtp-key.pem"), "a secret").unwrap();
+    for _ in 0..2 {
+        let (_, out, err) = run(folder.path(), &["--db", "t.db", "import", ".", "--format", "json"]);
+        let answer: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out} {err}"));
+        let own: Vec<&Value> = rows(&answer).iter().filter(|row| row["path"] != "./a.xml").collect();
+        assert!(own.iter().any(|row| row["path"] == "./t.key"), "{out}");
+        assert!(
+            own.iter().all(|row| row["reason"].as_str().is_some_and(|why| why.contains("passed over"))),
+            "{out}"
+        );
+    }
+    let answer = json(folder.path(), &["--db", "t.db", "report", "messages"]);
+    assert_eq!(answer["totals"]["messages"], 2, "the report and its duplicate, nothing else: {answer}");
+}
+
+#[test]
 fn every_kind_of_input_is_read_once() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = folder.path().join("in");
