@@ -157,26 +157,29 @@ impl Sheet<'_> {
         (!rest.is_empty()).then(|| format!("total: {}", rest.join(", ")))
     }
 
-    /// The domain and the period in words; empty for views without a period.
+    /// The domain and the period in words; empty for views without a period. Reports have whole UTC days,
+    /// the last one included; mails and probes have instants in `zone`.
     pub fn period_line(&self, zone: &TimeZone) -> String {
         if self.head.is_timeless {
             return String::new();
         }
-        let since = self.head.since.map(|at| Value::Instant(at).for_eyes(&TimeZone::UTC).into_owned());
-        let until = self.head.until.map(|at| Value::Instant(at).for_eyes(&TimeZone::UTC).into_owned());
+        let has_instants = self.columns.iter().any(|column| column.kind == Kind::Instant);
+        let (since, until, unit) = if has_instants {
+            let instant = |at: Timestamp| Value::Instant(at).for_eyes(zone).into_owned();
+            let name = zone.iana_name().unwrap_or("UTC").to_owned();
+            (self.head.since.map(instant), self.head.until.map(instant), name)
+        } else {
+            let last = |at: Timestamp| Timestamp::from_ms(at.ms().saturating_sub(1)).day().iso();
+            (self.head.since.map(|at| at.day().iso()), self.head.until.map(last), "UTC days".to_owned())
+        };
         let whose = self.head.domain.as_ref().map(|domain| format!("{domain}, ")).unwrap_or_default();
         let scope = if self.head.is_everything { "all that is stored" } else { "period" };
         let period = match (since, until) {
-            (Some(since), Some(until)) => format!("{scope}: {since} to {until} UTC"),
-            (Some(since), None) => format!("{scope}: since {since} UTC"),
-            (None, Some(until)) => format!("{scope}: before {until} UTC"),
+            (Some(since), Some(until)) => format!("{scope}: {since} to {until} ({unit})"),
+            (Some(since), None) => format!("{scope}: since {since} ({unit})"),
+            (None, Some(until)) => format!("{scope}: until {until} ({unit})"),
             (None, None) => scope.to_owned(),
         };
-        let has_instants = self.columns.iter().any(|column| column.kind == Kind::Instant);
-        let is_utc = *zone == TimeZone::UTC;
-        match zone.iana_name().filter(|_| has_instants && !is_utc) {
-            Some(name) => format!("{whose}{period}; times in {name}"),
-            None => format!("{whose}{period}"),
-        }
+        format!("{whose}{period}")
     }
 }

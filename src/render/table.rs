@@ -44,7 +44,9 @@ pub fn write(sheet: &Sheet<'_>, options: &TableOptions, out: &mut dyn Write) -> 
     }
     let period = sheet.period_line(zone);
     if !period.is_empty() {
-        writeln!(out, "{}", escape::terminal(&period))?;
+        for part in wrap(&escape::terminal(&period), options.width) {
+            writeln!(out, "{part}")?;
+        }
     }
     writeln!(out)?;
     let mut left_out = Vec::new();
