@@ -693,3 +693,67 @@ fn reading_again_gives_the_same() {
     let verified = json(server.path(), &["db", "verify"]);
     assert_eq!(verified["rows"].as_array().map(Vec::len), Some(0), "{verified}");
 }
+
+/// A socket that systemd (here: a stand-in that does what it does) opened is served, whatever the
+/// configuration listens on.
+#[test]
+fn a_socket_handed_over_is_served() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let starter = "import os, socket, sys\n\
+        s = socket.create_server(('127.0.0.1', 0))\n\
+        os.dup2(s.fileno(), 3)\n\
+        os.set_inheritable(3, True)\n\
+        os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
+        os.execv(sys.argv[1], [sys.argv[1], 'serve'])\n";
+    let is_there = std::process::Command::new("python3").arg("--version").output().is_ok();
+    if !is_there {
+        eprintln!("skipped: python3 is absent");
+        return;
+    }
+    let mut command = std::process::Command::new("python3");
+    command.current_dir(folder.path()).args(["-c", starter, env!("CARGO_BIN_EXE_mailsonde")]);
+    let server = Server::spawn(folder, command);
+    let reply =
+        deliver(server.smtp, "a@b.example", &["reports@mailsonde.test"], &numbered_report(3)).unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    server.settle();
+    assert_eq!(totals(&server, &[])["messages"], 3);
+}
+
+/// Started as root, the program becomes its user once the ports are open, and works as that.
+#[test]
+fn root_is_given_up() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let is_root = std::fs::metadata(folder.path()).is_ok_and(|metadata| metadata.uid() == 0);
+    let nobody = std::process::Command::new("id").args(["-u", "nobody"]).output().ok();
+    let nobody = nobody.and_then(|output| String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok());
+    let (true, Some(nobody)) = (is_root, nobody) else {
+        eprintln!("skipped: not root, or no user nobody");
+        return;
+    };
+    std::fs::write(
+        folder.path().join("mailsonde.toml"),
+        "user = \"nobody\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[recipient]]\n\
+         address = \"dmarc@example.com\"\npurpose = \"reports\"\n",
+    )
+    .expect("the configuration is written");
+    let chown = std::process::Command::new("chown").arg("nobody").arg(folder.path()).status();
+    assert!(chown.is_ok_and(|status| status.success()));
+    let server = Server::start_in(folder, &[]);
+    let mut threads = 0;
+    for task in std::fs::read_dir(format!("/proc/{}/task", server.pid())).expect("threads") {
+        let status =
+            std::fs::read_to_string(task.expect("a thread").path().join("status")).unwrap_or_default();
+        if let Some(uids) = status.lines().find_map(|line| line.strip_prefix("Uid:")) {
+            assert!(uids.split_whitespace().all(|uid| uid == nobody.to_string()), "{uids}");
+            threads += 1;
+        }
+    }
+    assert!(threads > 1, "the writer and the sessions have threads of their own");
+    let reply = deliver(server.smtp, "a@b.example", &["dmarc@example.com"], &numbered_report(3)).unwrap();
+    assert!(reply.starts_with("250"), "{reply}");
+    server.settle();
+    let key = std::fs::metadata(server.path().join("mailsonde.key")).expect("the key");
+    assert_eq!((key.uid(), key.mode() & 0o777), (nobody, 0o600));
+}
