@@ -488,6 +488,72 @@ fn standards_are_listed_once_with_a_status() {
     findings.none();
 }
 
+/// The texts between a beginning and the next quote.
+fn quoted_after<'t>(text: &'t str, beginning: &str) -> Vec<(&'t str, usize)> {
+    let end_of = |rest: &'t str| rest.split('"').next().unwrap_or_default();
+    text.match_indices(beginning)
+        .map(|(at, _)| (end_of(&text[at + beginning.len()..]), line_of(text, at)))
+        .collect()
+}
+
+#[test]
+fn every_option_is_in_a_document() {
+    let documents = [read("README.md"), read("docs/json-output.md"), read("docs/operations.md")].concat();
+    let path = "src/cli/args.rs";
+    let text = read(path);
+    let mut findings = Findings::default();
+    let mut is_option = false;
+    let mut seen = 0;
+    for (at, line) in text.lines().map(str::trim).enumerate() {
+        is_option |= line.starts_with("#[arg(") && !word_lines(line, "long").is_empty();
+        let Some(field) = line.strip_prefix("pub ").filter(|_| is_option) else { continue };
+        is_option = false;
+        seen += 1;
+        let option = format!("--{}", field.split(':').next().unwrap_or_default().replace('_', "-"));
+        let short = format!("`-{}`", option.chars().nth(2).unwrap_or(' '));
+        if !documents.contains(&option) && !documents.contains(&short) {
+            findings.add(
+                path,
+                at + 1,
+                &format!("option `{option}` is in no document"),
+                "show it in README.md",
+            );
+        }
+    }
+    assert!(seen > 10, "{path} holds no options any more: mend this test");
+    findings.none();
+}
+
+#[test]
+fn every_setting_is_in_the_reference() {
+    let document = read("docs/configuration.md");
+    let path = "src/config/settings.rs";
+    let text = read(path);
+    let readers =
+        ["text", "parsed", "word", "flag", "number", "port", "bytes", "duration", "path", "socket", "texts"];
+    let mut keys: Vec<_> =
+        readers.iter().flat_map(|reader| quoted_after(&text, &format!(".{reader}(\""))).collect();
+    keys.extend(
+        ["section", "sections", "named"].iter().flat_map(|r| quoted_after(&text, &format!(".{r}(\""))),
+    );
+    let in_tables = quoted_after(&text, "(\"").into_iter();
+    keys.extend(in_tables.filter(|(key, _)| text.contains(&format!("(\"{key}\", &mut "))));
+    assert!(keys.len() > 30, "{path} reads no keys any more: mend this test");
+    let mut findings = Findings::default();
+    for (key, line) in keys {
+        let forms = [format!("`{key}`"), format!("[{key}"), format!("{key} = ")];
+        if !forms.iter().any(|form| document.contains(form)) {
+            findings.add(
+                path,
+                line,
+                &format!("setting `{key}` is not in docs/configuration.md"),
+                "add its row",
+            );
+        }
+    }
+    findings.none();
+}
+
 // ---- Files ----
 
 #[test]
