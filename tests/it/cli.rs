@@ -40,3 +40,8 @@ mod store;
 #[cfg(test)]
 #[path = "cli/probes.rs"]
 mod probes;
+
+/// README.md shows what is printed.
+#[cfg(test)]
+#[path = "cli/readme.rs"]
+mod readme;
