@@ -1,11 +1,13 @@
 //! Making, upgrading and opening the database file.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::StoreError;
+use crate::clock::{self, Instant};
 
 /// The version of schema.sql, in `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -51,6 +53,34 @@ pub(super) fn open_writer(
     }
     connection.set_prepared_statement_cache_capacity(PREPARED);
     Ok(connection)
+}
+
+thread_local! {
+    /// How long the writer of this thread waits for a lock, and since when.
+    static PATIENCE: Cell<(Duration, Option<Instant>)> = const { Cell::new((Duration::ZERO, None)) };
+}
+
+/// Makes the writer of this thread ask for the lock every millisecond for `busy`.
+///
+/// SQLite's own time-out asks ever more rarely, up to ten times a second: beside an import that takes the lock
+/// again at once, it would find it free by luck only.
+pub(super) fn wait_eagerly(connection: &mut Connection, busy: Duration) -> Result<(), StoreError> {
+    PATIENCE.set((busy, None));
+    connection.busy_handler(Some(|calls| {
+        let (busy, since) = PATIENCE.get();
+        let now = clock::instant();
+        let since = match since {
+            Some(since) if calls > 0 => since,
+            _ => now,
+        };
+        PATIENCE.set((busy, Some(since)));
+        if now.duration_since(since) >= busy {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        true
+    }))?;
+    Ok(())
 }
 
 /// Opens the database for reading only.
@@ -213,3 +243,6 @@ pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,6 @@ const FINISH: &str =
     WHERE message_id = $12";
 const SAME: &str = "SELECT message_id, raw_id FROM message
     WHERE sha256 = $1 AND status <> 'pending' AND message_id <> $2 ORDER BY message_id LIMIT 1";
-const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
-    AND EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id) ORDER BY m.message_id LIMIT 1";
 const INSERT_UNREADABLE: &str =
     "INSERT INTO unreadable (message_id, seq, kind, reason, place) VALUES ($1, $2, $3, $4, $5)";
 const DELETE_UNREADABLE: &str = "DELETE FROM unreadable WHERE message_id = $1";
@@ -144,18 +142,6 @@ fn same(work: &Work<'_>, sha256: &[u8; 32], but: MessageId) -> Result<Option<(i6
         .prepare_cached(SAME)?
         .query_row((sha256, but.0), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?)
-}
-
-/// See [`super::Store::find_same`].
-pub(super) fn find_same(writer: &Writer, sha256: [u8; 32]) -> Result<Option<MessageId>, StoreError> {
-    writer.run(move |work| {
-        let found = work
-            .connection
-            .prepare_cached(SAME_READ)?
-            .query_row([&sha256[..]], |row| row.get(0).map(MessageId))
-            .optional()?;
-        Ok(found)
-    })
 }
 
 /// Queues a reading: see [`super::Store::finish_then`].

@@ -178,11 +178,6 @@ impl Store {
         raw::absorb_spool(&self.writer, id)
     }
 
-    /// The message with these bytes whose reports were read, if there is one.
-    pub fn find_same(&self, sha256: &[u8; 32]) -> Result<Option<MessageId>, StoreError> {
-        message::find_same(&self.writer, *sha256)
-    }
-
     /// Replaces the domains that the configuration watches. Messages with reports for domains that are now
     /// watched become pending again. Returns their number.
     pub fn set_watched(&self, domains: &[DomainName]) -> Result<u64, StoreError> {

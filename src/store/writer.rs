@@ -5,6 +5,7 @@
 //! run after the COMMIT returned.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,10 @@ const JOB_BYTES: usize = 8 * 1024 * 1024;
 const JOBS: usize = 1_024;
 /// Time for other work in a transaction that carries deliveries.
 const SHARED_TIME: Duration = Duration::from_millis(10);
+/// After a transaction of this length without deliveries, other processes get a chance to take the lock.
+const GAP_AFTER: Duration = Duration::from_millis(10);
+/// How long: two rounds of their asking.
+const GAP: Duration = Duration::from_millis(2);
 /// How long an answer of the file system about its free space is good for.
 const FREE_SPACE_AGE: Duration = Duration::from_secs(1);
 
@@ -368,9 +373,47 @@ impl Thread {
 
     /// Works until the end.
     fn run(&mut self) {
-        while self.wait_for_work() {
-            self.transaction();
+        if let Some(connection) = &mut self.connection
+            && database::wait_eagerly(connection, self.shared.options.busy_timeout).is_err()
+        {
+            // The next transaction opens another one.
+            self.connection = None;
         }
+        while self.wait_for_work() {
+            let started = clock::instant();
+            // A panic is a fault of ours in one piece of work: its transaction is lost, the others go on.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.transaction()));
+            match outcome {
+                Ok(carried_deliveries) => {
+                    if !carried_deliveries && started.elapsed() >= GAP_AFTER {
+                        self.leave_gap();
+                    }
+                }
+                Err(_) => self.forget_transaction(),
+            }
+        }
+    }
+
+    /// Lets another process have the lock for a moment, unless a delivery comes.
+    fn leave_gap(&self) {
+        let queue = self.shared.lock();
+        if queue.deliveries.is_empty() && !queue.is_closing {
+            drop(self.shared.work.wait_timeout_while(queue, GAP, |queue| queue.deliveries.is_empty()));
+        }
+    }
+
+    /// Cleans up after a panic: callbacks of the transaction are gone, which tells their owners.
+    fn forget_transaction(&mut self) {
+        tracing::error!("a piece of work made the writer of the store panic; its transaction is lost");
+        self.connection = None;
+        self.cache.clear();
+        self.taken.clear();
+        let mut queue = self.shared.lock();
+        queue.delivery_count = queue.deliveries.len();
+        queue.delivery_bytes =
+            queue.deliveries.iter().map(|delivery| message::memory_bytes(&delivery.message)).sum();
+        drop(queue);
+        self.shared.place.notify_all();
     }
 
     /// Waits for work; false at the end.
@@ -390,8 +433,8 @@ impl Thread {
         }
     }
 
-    /// One transaction: deliveries, then other work while there is time.
-    fn transaction(&mut self) {
+    /// One transaction: deliveries, then other work while there is time. True if it carried deliveries.
+    fn transaction(&mut self) -> bool {
         let mut group = Group::default();
         let begun = self.begin();
         let has_begun = begun.is_ok();
@@ -408,10 +451,10 @@ impl Thread {
             queue.delivery_bytes = queue.delivery_bytes.saturating_sub(bytes);
         }
         for delivered in group.delivered {
-            (delivered.done)(result.clone().map(|()| delivered.id));
+            call(|| (delivered.done)(result.clone().map(|()| delivered.id)));
         }
         for done in group.ended {
-            done(result.clone());
+            call(|| done(result.clone()));
         }
         let remove = match &result {
             Ok(()) => group.remove,
@@ -423,14 +466,17 @@ impl Thread {
             // A file that stays is removed at the next start.
             drop(std::fs::remove_file(file));
         }
+        count > 0
     }
 
     /// Opens the connection if need be and takes the write lock.
     fn begin(&mut self) -> Result<(), StoreError> {
         if self.connection.is_none() {
             let options = &self.shared.options;
-            self.connection =
-                Some(database::open_writer(&self.shared.path, options.busy_timeout, options.database_bytes)?);
+            let mut connection =
+                database::open_writer(&self.shared.path, options.busy_timeout, options.database_bytes)?;
+            database::wait_eagerly(&mut connection, options.busy_timeout)?;
+            self.connection = Some(connection);
             self.data_version = -1;
         }
         let connection = self.connection.as_ref().ok_or(StoreError::Closed)?;
@@ -557,6 +603,13 @@ impl Thread {
             done: delivery.done,
             id: MessageId(0),
         }));
+    }
+}
+
+/// Runs a callback; its panic is its owner's fault and nobody else's.
+fn call(callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        tracing::error!("a callback of the store panicked");
     }
 }
 

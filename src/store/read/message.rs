@@ -18,6 +18,9 @@ const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_nam
     reason, duplicate_of, deviations, header_message_id, subject, header_from, trust, parser_version, read_at_ms
     FROM message WHERE message_id = $1";
 
+const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
+    AND EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id) ORDER BY m.message_id LIMIT 1";
+
 /// Everything known of one message but its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMessage {
@@ -68,6 +71,13 @@ pub(super) fn pending(
     let mut statement = connection.prepare_cached(PENDING)?;
     let ids = statement.query_map((after, limit), |row| row.get(0).map(MessageId))?;
     Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// See [`super::Reader::find_same`].
+pub(super) fn find_same(connection: &Connection, sha256: &[u8; 32]) -> Result<Option<MessageId>, StoreError> {
+    let found =
+        connection.prepare_cached(SAME_READ)?.query_row([&sha256[..]], |row| row.get(0).map(MessageId));
+    Ok(found.optional()?)
 }
 
 /// One message.

@@ -100,6 +100,11 @@ impl Reader {
         probe::open(&self.connection, now, limit)
     }
 
+    /// The first message with these bytes (by their SHA-256) whose reports were read, if there is one.
+    pub fn find_same(&self, sha256: &[u8; 32]) -> Result<Option<MessageId>, StoreError> {
+        message::find_same(&self.connection, sha256)
+    }
+
     /// The bytes of one message, as received.
     pub fn raw(&self, id: MessageId) -> Result<Raw<'_>, StoreError> {
         raw::open(&self.connection, &self.path, id)

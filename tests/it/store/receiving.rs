@@ -252,9 +252,53 @@ fn the_same_bytes_are_found_again() {
     assert_eq!(again.reports, [Outcome::Duplicate { of: first.message_id }]);
     let reader = store.reader().unwrap();
     let sha256 = reader.message(again.message_id).unwrap().sha256;
-    assert_eq!(store.find_same(&sha256).unwrap(), Some(first.message_id));
-    assert_eq!(store.find_same(&[0; 32]).unwrap(), None);
+    assert_eq!(reader.find_same(&sha256).unwrap(), Some(first.message_id));
+    assert_eq!(reader.find_same(&[0; 32]).unwrap(), None);
     assert_eq!(bytes(&store, again.message_id), bytes(&store, first.message_id));
     assert_eq!(reader.messages(&Query::default()).unwrap().totals.duplicate, 1);
     assert_sound(&reader);
+}
+
+/// Two writers on one file, as `import` beside `serve`: nobody starves, nothing is lost or counted twice.
+#[test]
+fn two_processes_write_at_once() {
+    let (folder, first) = new_store();
+    let second = reopen(folder.path());
+    let sketches: Vec<Sketch> = (0u64..60)
+        .map(|at| {
+            let lines =
+                [Line("", 1, at + 1, "none", true, true), Line("n.example.com", 2, 1, "none", false, true)];
+            Sketch::new("example.com", "a.example", &at.to_string(), &lines)
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        for store in [&first, &second] {
+            scope.spawn(|| {
+                for sketch in &sketches {
+                    import(store, sketch, Trust::Imported, 0);
+                }
+            });
+            scope.spawn(|| {
+                for at in 0..100 {
+                    deliver(store, mail(&format!("{at}"), 0)).unwrap();
+                }
+            });
+        }
+    });
+    let reader = second.reader().unwrap();
+    let sums = reader.summary(&Query::default()).unwrap().totals.sums;
+    assert_eq!((sums.reports, sums.messages), (60, 60 * 61 / 2 + 60));
+    let messages = reader.messages(&Query::default()).unwrap().totals;
+    assert_eq!((messages.pending, messages.read, messages.duplicate), (200, 60, 60));
+    assert_sound(&reader);
+}
+
+/// A callback that panics takes its own transaction's callers with it, not the store.
+#[test]
+fn a_panic_in_a_callback_is_survived() {
+    let (_folder, store) = new_store();
+    store.deliver(mail("a", 0), Box::new(|_| panic!("a fault in a callback, on purpose"))).unwrap();
+    deliver(&store, mail("b", 0)).unwrap();
+    store.has_room(1).unwrap();
+    assert_eq!(store.reader().unwrap().messages(&Query::default()).unwrap().totals.messages, 2);
 }
