@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use client::Way;
 use process::limit_of_files;
 use servers::{Kind, Server};
 
@@ -37,22 +38,27 @@ struct Load {
     bytes: usize,
     sessions: usize,
     messages: usize,
+    is_tls: bool,
 }
 
 /// All loads: enough messages for a second or two of a fast server.
-const LOADS: [Load; 12] = [
-    Load { name: "1KB,1", bytes: 1_000, sessions: 1, messages: 2_000 },
-    Load { name: "1KB,10", bytes: 1_000, sessions: 10, messages: 6_000 },
-    Load { name: "1KB,100", bytes: 1_000, sessions: 100, messages: 6_000 },
-    Load { name: "1KB,1000", bytes: 1_000, sessions: 1_000, messages: 6_000 },
-    Load { name: "10KB,1", bytes: 10_000, sessions: 1, messages: 2_000 },
-    Load { name: "10KB,10", bytes: 10_000, sessions: 10, messages: 6_000 },
-    Load { name: "10KB,100", bytes: 10_000, sessions: 100, messages: 6_000 },
-    Load { name: "10KB,1000", bytes: 10_000, sessions: 1_000, messages: 6_000 },
-    Load { name: "1MB,1", bytes: 1_000_000, sessions: 1, messages: 300 },
-    Load { name: "1MB,10", bytes: 1_000_000, sessions: 10, messages: 500 },
-    Load { name: "1MB,100", bytes: 1_000_000, sessions: 100, messages: 500 },
-    Load { name: "1MB,1000", bytes: 1_000_000, sessions: 1_000, messages: 1_000 },
+const LOADS: [Load; 15] = [
+    Load { name: "1KB,1", bytes: 1_000, sessions: 1, messages: 2_000, is_tls: false },
+    Load { name: "1KB,10", bytes: 1_000, sessions: 10, messages: 6_000, is_tls: false },
+    Load { name: "1KB,100", bytes: 1_000, sessions: 100, messages: 6_000, is_tls: false },
+    Load { name: "1KB,1000", bytes: 1_000, sessions: 1_000, messages: 6_000, is_tls: false },
+    Load { name: "10KB,1", bytes: 10_000, sessions: 1, messages: 2_000, is_tls: false },
+    Load { name: "10KB,10", bytes: 10_000, sessions: 10, messages: 6_000, is_tls: false },
+    Load { name: "10KB,100", bytes: 10_000, sessions: 100, messages: 6_000, is_tls: false },
+    Load { name: "10KB,1000", bytes: 10_000, sessions: 1_000, messages: 6_000, is_tls: false },
+    Load { name: "1MB,1", bytes: 1_000_000, sessions: 1, messages: 300, is_tls: false },
+    Load { name: "1MB,10", bytes: 1_000_000, sessions: 10, messages: 500, is_tls: false },
+    Load { name: "1MB,100", bytes: 1_000_000, sessions: 100, messages: 500, is_tls: false },
+    Load { name: "1MB,1000", bytes: 1_000_000, sessions: 1_000, messages: 1_000, is_tls: false },
+    // One handshake a message, without resumption; always by our own client.
+    Load { name: "1KB,1,TLS", bytes: 1_000, sessions: 1, messages: 2_000, is_tls: true },
+    Load { name: "1KB,10,TLS", bytes: 1_000, sessions: 10, messages: 3_000, is_tls: true },
+    Load { name: "1MB,10,TLS", bytes: 1_000_000, sessions: 10, messages: 300, is_tls: true },
 ];
 
 /// What one run gave.
@@ -140,7 +146,9 @@ fn throughput(arguments: &Arguments) -> Result<()> {
             for at in 0..kinds.len() {
                 // Another one begins in every round.
                 let at = (at + round) % kinds.len();
-                if let (Some(kind), Some(figures)) = (kinds.get(at), figures.get_mut(at)) {
+                if let (Some(kind), Some(figures)) = (kinds.get(at), figures.get_mut(at))
+                    && (kind.has_tls() || !load.is_tls)
+                {
                     let figure = one_run(*kind, &load, source.as_deref());
                     figures.push(figure.with_context(|| format!("{} {}", kind.name(), load.name))?);
                 }
@@ -149,6 +157,9 @@ fn throughput(arguments: &Arguments) -> Result<()> {
         let cells: Vec<String> = figures
             .iter()
             .map(|figures| {
+                if figures.is_empty() {
+                    return "–".to_owned();
+                }
                 let per_second = median(figures.iter().map(|figure| figure.per_second));
                 let cpu_ms = median(figures.iter().map(|figure| figure.cpu_ms));
                 format!("{per_second:.0}/s {cpu_ms:.3} ms")
@@ -164,10 +175,11 @@ fn throughput(arguments: &Arguments) -> Result<()> {
 fn one_run(kind: Kind, load: &Load, source: Option<&std::path::Path>) -> Result<Figure> {
     let server = Server::start(kind)?;
     // The first messages pay for what is made once.
-    client::send(source, server.address(), 64, 4, 40)?;
+    let way = if load.is_tls { Way::OwnTls } else { source.map_or(Way::Own, Way::SmtpSource) };
+    client::send(way, server.address(), 64, 4, 40)?;
     let messages = kind.messages(load.messages);
     let before = server.cpu()?;
-    let seconds = client::send(source, server.address(), load.bytes, load.sessions.min(messages), messages)?;
+    let seconds = client::send(way, server.address(), load.bytes, load.sessions.min(messages), messages)?;
     let cpu = server.cpu()? - before;
     #[expect(clippy::cast_precision_loss, reason = "a few thousand messages")]
     let count = messages as f64;
@@ -183,7 +195,7 @@ fn idle(arguments: &Arguments, clients: usize) -> Result<()> {
             continue;
         }
         let server = Server::start(kind)?;
-        client::send(None, server.address(), 64, 4, 40)?;
+        client::send(Way::Own, server.address(), 64, 4, 40)?;
         let before = server.resident_bytes()?;
         let open = match client::open(server.address(), clients) {
             Ok(open) => open,

@@ -9,8 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mailsonde::clock;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// Where Debian's package has the load generator, and where others have it.
 const SMTP_SOURCE: [&str; 4] = [
@@ -25,17 +32,28 @@ pub(crate) fn smtp_source() -> Option<PathBuf> {
     SMTP_SOURCE.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
+/// Who sends, and how.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// Postfix's load generator.
+    SmtpSource(&'a Path),
+    /// Our own client, in the clear.
+    Own,
+    /// Our own client, with STARTTLS and a whole handshake for every message.
+    OwnTls,
+}
+
 /// Sends `messages` of `bytes`, one a connection, over `sessions` at once; gives the seconds it took.
 pub(crate) fn send(
-    source: Option<&Path>,
+    way: Way<'_>,
     address: SocketAddr,
     bytes: usize,
     sessions: usize,
     messages: usize,
 ) -> Result<f64> {
     let started = clock::instant();
-    match source {
-        Some(source) => {
+    match way {
+        Way::SmtpSource(source) => {
             let output = Command::new(source)
                 .args(["-s", &sessions.to_string(), "-m", &messages.to_string(), "-l", &bytes.to_string()])
                 .args(["-f", "sender@example.org", "-t", "dmarc@example.com", &address.to_string()])
@@ -44,7 +62,8 @@ pub(crate) fn send(
             let said = String::from_utf8_lossy(&output.stderr);
             ensure!(output.status.success() && said.is_empty(), "smtp-source: {said}");
         }
-        None => runtime()?.block_on(own(address, bytes, sessions, messages))?,
+        Way::Own => runtime()?.block_on(own(address, None, bytes, sessions, messages))?,
+        Way::OwnTls => runtime()?.block_on(own(address, Some(connector()?), bytes, sessions, messages))?,
     }
     Ok(clock::instant().duration_since(started).as_secs_f64())
 }
@@ -54,8 +73,25 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// A TLS client that takes any certificate and resumes nothing.
+fn connector() -> Result<TlsConnector> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 /// The load of our own client.
-async fn own(address: SocketAddr, bytes: usize, sessions: usize, messages: usize) -> Result<()> {
+async fn own(
+    address: SocketAddr,
+    tls: Option<TlsConnector>,
+    bytes: usize,
+    sessions: usize,
+    messages: usize,
+) -> Result<()> {
     let line = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz\r\n";
     let mut data: Vec<u8> = b"From: <sender@example.org>\r\nSubject: load\r\n\r\n".to_vec();
     data.extend(line.bytes().cycle().take(bytes));
@@ -63,10 +99,10 @@ async fn own(address: SocketAddr, bytes: usize, sessions: usize, messages: usize
     let (data, next) = (Arc::new(data), Arc::new(AtomicUsize::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..sessions {
-        let (data, next) = (Arc::clone(&data), Arc::clone(&next));
+        let (data, next, tls) = (Arc::clone(&data), Arc::clone(&next), tls.clone());
         tasks.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < messages {
-                one(address, &data).await?;
+                one(address, tls.as_ref(), &data).await?;
             }
             anyhow::Ok(())
         });
@@ -78,22 +114,32 @@ async fn own(address: SocketAddr, bytes: usize, sessions: usize, messages: usize
 }
 
 /// One connection with one message.
-async fn one(address: SocketAddr, data: &[u8]) -> Result<()> {
+async fn one(address: SocketAddr, tls: Option<&TlsConnector>, data: &[u8]) -> Result<()> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let mut stream = BufReader::with_capacity(512, stream);
-    let steps: [(&[u8], &str); 7] = [
-        (b"", "220"),
-        (b"EHLO load.example.org\r\n", "250"),
+    talk(&mut stream, &[(b"", "220"), (b"EHLO load.example.org\r\n", "250")]).await?;
+    let steps: [(&[u8], &str); 5] = [
         (b"MAIL FROM:<sender@example.org>\r\n", "250"),
         (b"RCPT TO:<dmarc@example.com>\r\n", "250"),
         (b"DATA\r\n", "354"),
         (data, "250"),
         (b"QUIT\r\n", "221"),
     ];
+    let Some(tls) = tls else { return talk(&mut stream, &steps).await };
+    talk(&mut stream, &[(b"STARTTLS\r\n", "220")]).await?;
+    let name = ServerName::try_from("mx.example.com")?;
+    let mut stream = BufReader::with_capacity(512, tls.connect(name, stream.into_inner()).await?);
+    talk(&mut stream, &[(b"EHLO load.example.org\r\n", "250")]).await?;
+    talk(&mut stream, &steps).await
+}
+
+/// Sends each command and waits for its reply.
+async fn talk(stream: &mut (impl AsyncBufRead + AsyncWrite + Unpin), steps: &[(&[u8], &str)]) -> Result<()> {
     let mut reply = String::new();
     for (bytes, code) in steps {
         stream.write_all(bytes).await?;
+        stream.flush().await?;
         loop {
             reply.clear();
             stream.read_line(&mut reply).await?;
@@ -134,4 +180,43 @@ pub(crate) fn greeting_time(address: SocketAddr) -> Result<Duration> {
     ensure!(greeting.starts_with("220"), "greeting: {greeting:?}");
     (&stream).write_all(b"QUIT\r\n")?;
     Ok(waited)
+}
+
+/// Takes every certificate: the load is measured, not the trust.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider().signature_verification_algorithms.supported_schemes()
+    }
 }

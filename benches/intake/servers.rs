@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use mailsonde::clock;
 use mailsonde::mail::{Address, Body, Envelope, Inbox, MessageId, Purpose, Refusal};
 use mailsonde::smtp::sink::{Listener, Network, Sink, SinkLimits, SinkOptions};
+use mailsonde::smtp::tls::ServerTls;
 
 use super::process;
 
@@ -82,6 +83,11 @@ impl Kind {
     /// False for a server with a thread for each session and no more than 64 of them.
     pub(crate) fn takes_many_sessions(self) -> bool {
         self != Self::Mailin
+    }
+
+    /// True for a server that is set up with STARTTLS here.
+    pub(crate) fn has_tls(self) -> bool {
+        matches!(self, Self::Counting | Self::Durable)
     }
 
     /// Says why the server cannot run here.
@@ -275,7 +281,7 @@ pub(crate) fn serve_counting() -> Result<()> {
     let options = SinkOptions {
         host_name: "mx.example.com".to_owned(),
         listeners: vec![Listener::Address("127.0.0.1:0".parse()?)],
-        tls: None,
+        tls: Some(Arc::new(ServerTls::load_or_create(spool.path(), "mx.example.com")?)),
         spool_directory: spool.path().to_owned(),
         trusted: vec![Network::parse("127.0.0.1").context("network")?],
         limits: SinkLimits::STANDARD,
