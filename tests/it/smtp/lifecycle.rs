@@ -31,7 +31,7 @@ fn a_refusal_of_the_store_is_answered_and_the_session_goes_on() {
 #[test]
 fn a_store_that_does_not_answer_is_a_451() {
     let sink = TestSink::start_with(&|options: &mut SinkOptions| {
-        options.limits.keep_timeout = Duration::from_millis(200);
+        options.limits.keep_timeout = Duration::from_secs(2);
     });
     sink.inbox.holds.store(true, Ordering::SeqCst);
     let mut client = Client::greeted(sink.address());
