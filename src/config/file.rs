@@ -1,6 +1,6 @@
 //! The file as written: a cursor over TOML tables that collects every fault with its place.
 //!
-//! The keys that are asked for are the keys that are known: [`Section::finish`] reports all others.
+//! The keys that are asked for are the keys that are known: `Section::finish` reports all others.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

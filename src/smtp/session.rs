@@ -8,7 +8,7 @@
 //! States: before EHLO → ready → MAIL → RCPT → data → (driver commits, [`Session::finish`]) → ready.
 //! Policies where the standard leaves a choice: a command line ended by a bare LF is refused and the session
 //! closed; control characters in a command are refused; a failed RCPT leaves the others; bare CR and LF in
-//! the data are kept (see [`super::data`]); any EHLO name is taken (RFC 5321 §4.1.4).
+//! the data are kept (see `smtp::data`); any EHLO name is taken (RFC 5321 §4.1.4).
 //! Standards: RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 2034 with 3463
 //! (enhanced codes), 3207 (STARTTLS), 9422 (LIMITS). Not done: CHUNKING, AUTH, DSN.
 

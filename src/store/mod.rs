@@ -1,7 +1,7 @@
 //! The store: one SQLite file, the only place with SQL.
 //!
 //! Raw messages come in through [`Store::deliver`], facts through [`Store::finish`]; answers go out through
-//! [`Reader`]. One thread of a process writes ([`writer`]), in short transactions in which the work of many
+//! [`Reader`]. One thread of a process writes (`writer`), in short transactions in which the work of many
 //! callers is grouped; any number of readers, also other programs, read beside it (WAL).
 //!
 //! Failure behavior: nothing is answered before its COMMIT returned, and every step can be repeated from the

@@ -23,7 +23,7 @@ use crate::limits;
 /// Hands one message to one server; never fails, the record says how it went.
 ///
 /// Every wait is bounded by the options' [`Timeouts`], so the whole is too. Dropping the future in
-/// between closes the connection; after [`Action::SendDot`] the message is then in doubt.
+/// between closes the connection; after `Action::SendDot` the message is then in doubt.
 pub async fn submit(options: &SubmitOptions, submission: Submission<'_>) -> HandOver {
     let started_at = clock::now();
     let started = clock::instant();
