@@ -7,6 +7,8 @@ use mailsonde::classify::{Found, MailContext, MailReading, read_mail};
 use mailsonde::clock::Timestamp;
 use mailsonde::mail::{Address, Envelope, Origin, Purpose, ReversePath};
 
+use crate::support::program::{Server, deliver, json};
+
 /// The time of reading: the day after the last report.
 const NOW: Timestamp = Timestamp::from_seconds(1_795_478_400);
 
@@ -103,6 +105,42 @@ fn every_sample_mail_is_read_as_expected() {
             assert_eq!(sums, want, "{}", sample.name);
         }
     }
+}
+
+#[test]
+fn the_sample_mails_in_order_give_the_expected_rows_and_sums() {
+    let recipients: Vec<(String, String)> = ["reports", "failures", "tls", "bounce", "watch", "postmaster"]
+        .iter()
+        .map(|purpose| (format!("{purpose}@example.net"), (*purpose).to_owned()))
+        .collect();
+    let table: Vec<(&str, &str)> =
+        recipients.iter().map(|(address, purpose)| (address.as_str(), purpose.as_str())).collect();
+    let server = Server::start(&table);
+    let samples = samples();
+    for sample in &samples {
+        let word = |key: &str| sample.expected[key].as_str().unwrap_or("absent").to_owned();
+        let to = format!("{}@example.net", word("purpose"));
+        let reply = deliver(server.smtp, &word("mail_from"), &[&to], &sample.bytes);
+        assert!(reply.as_ref().is_ok_and(|reply| reply.starts_with("250")), "{}: {reply:?}", sample.name);
+        // In order, so that the copy is the copy.
+        server.settle();
+    }
+    let answer = json(server.path(), &["report", "messages", "--sort", "received_at"]);
+    let rows = answer["rows"].as_array().cloned().unwrap_or_default();
+    assert_eq!(rows.len(), samples.len());
+    for (row, sample) in rows.iter().zip(&samples) {
+        for key in ["kind", "status"] {
+            assert_eq!(row[key], sample.expected[key], "{}: {key}: {row}", sample.name);
+        }
+    }
+    let totals = &json(server.path(), &["report", "summary"])["totals"];
+    for key in ["reports", "messages", "dmarc_pass"] {
+        let want: u64 = samples.iter().filter_map(|sample| sample.expected[key].as_u64()).sum();
+        assert_eq!(totals[key], want, "{key}");
+    }
+    let records = json(server.path(), &["report", "records"])["rows"].as_array().map_or(0, Vec::len);
+    let want: u64 = samples.iter().filter_map(|sample| sample.expected["records"].as_u64()).sum();
+    assert_eq!(u64::try_from(records), Ok(want), "records");
 }
 
 /// Pieces that mean something to one of the readers.
