@@ -70,6 +70,48 @@ fn no_room_is_a_452_at_mail_and_passes() {
     assert!(client.deliver("", "dmarc@example.com", b"x\r\n").starts_with("250"));
 }
 
+/// Over the size limit within the data: read to the end, answered there, nothing kept on disk.
+#[test]
+fn a_message_over_the_size_limit_is_refused_at_its_end() {
+    let cap = 3 * 1024 * 1024;
+    let sink = TestSink::start_with(&|options: &mut SinkOptions| options.limits.session.message_bytes = cap);
+    let mut client = Client::greeted(sink.address());
+    client.command(&format!("MAIL FROM:<> SIZE={}", cap + 1), "552");
+    let exact = [vec![b'x'; usize::try_from(cap).unwrap() - 2], b"\r\n".to_vec()].concat();
+    let over = [b"y".as_slice(), &exact].concat();
+    let reply = client.deliver("", "dmarc@example.com", &over);
+    assert_eq!(reply, "552 5.3.4 Message too big");
+    let files = std::fs::read_dir(sink.directory.path()).unwrap().count();
+    assert_eq!(files, 2, "only certificate and key are there");
+    assert!(client.deliver("", "dmarc@example.com", &exact).starts_with("250"));
+    assert_eq!(sink.inbox.stored().len(), 1);
+    assert_eq!(sink.handle.counters().messages_refused.value(), 1);
+}
+
+/// All bodies together have a budget; above it they go to files and come whole all the same.
+#[test]
+fn bodies_over_the_common_budget_are_spooled() {
+    let sink =
+        TestSink::start_with(&|options: &mut SinkOptions| options.limits.bodies_memory_bytes = 200_000);
+    let address = sink.address();
+    std::thread::scope(|scope| {
+        for number in 0..8_u8 {
+            scope.spawn(move || {
+                let body = [vec![b'a' + number; 900_000], b"\r\n".to_vec()].concat();
+                let reply = Client::greeted(address).deliver("", "dmarc@example.com", &body);
+                assert!(reply.starts_with("250"), "{reply}");
+            });
+        }
+    });
+    let stored = sink.inbox.stored();
+    assert_eq!(stored.len(), 8);
+    for message in &stored {
+        assert!(message.was_spooled);
+        assert_eq!(message.bytes.len(), 900_002);
+        assert!(message.bytes[..900_000].iter().all(|byte| *byte == message.bytes[0]));
+    }
+}
+
 #[test]
 fn deadlines_close_with_a_421_and_touch_nobody_else() {
     let sink = TestSink::start_with(&|options: &mut SinkOptions| {

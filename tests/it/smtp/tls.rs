@@ -61,6 +61,29 @@ fn a_broken_handshake_costs_one_connection() {
     Client::within_tls(sink.address()).command("NOOP", "250");
 }
 
+/// A ClientHello of TLS 1.1 without extensions: the answer is an alert and no ServerHello (RFC 8996).
+#[test]
+fn old_versions_are_refused() {
+    let sink = TestSink::start();
+    for version in [[3_u8, 1], [3, 2]] {
+        let mut hello = vec![1, 0, 0, 0];
+        hello.extend_from_slice(&version);
+        hello.extend_from_slice(&[7; 32]);
+        // No session id, one cipher suite (ECDHE-RSA with AES-128-CBC), no compression.
+        hello.extend_from_slice(&[0, 0, 2, 0xc0, 0x13, 1, 0]);
+        hello[3] = u8::try_from(hello.len() - 4).unwrap();
+        let mut record = vec![0x16, 3, 1, 0, u8::try_from(hello.len()).unwrap()];
+        record.extend_from_slice(&hello);
+        let mut client = Client::greeted(sink.address());
+        client.command("STARTTLS", "220");
+        client.send(record);
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut client.socket, &mut answer).unwrap();
+        assert_eq!(answer.first(), Some(&0x15), "{version:?}: {answer:?}");
+    }
+    eventually("both are counted", || sink.handle.counters().tls_failed.value() == 2);
+}
+
 #[test]
 fn without_a_certificate_it_is_not_offered() {
     let sink = TestSink::start_with(&|options: &mut SinkOptions| options.tls = None);
