@@ -1,12 +1,13 @@
 //! Exit codes, and errors as a user reads them: what, where, how to mend it.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::config::fault::nearest;
 use crate::config::{ConfigError, Fault};
 use crate::render::escape;
+use crate::smtp::sink::SinkError;
 use crate::store::StoreError;
 
 /// How a command ended, if it ran.
@@ -119,7 +120,7 @@ pub fn conclude(outcome: Result<Exit, Failure>, err: &mut dyn Write) -> ExitCode
 impl From<std::io::Error> for Failure {
     /// Only writes of answers are converted without a context of their own.
     fn from(error: std::io::Error) -> Self {
-        if error.kind() == std::io::ErrorKind::BrokenPipe {
+        if error.kind() == ErrorKind::BrokenPipe {
             Self::ClosedPipe
         } else {
             Self::run(format!("cannot write the answer: {error}"))
@@ -146,13 +147,35 @@ impl From<StoreError> for Failure {
 }
 
 impl From<anyhow::Error> for Failure {
-    /// The whole chain of causes in one line.
+    /// The chain of causes in one line, each said once, with a hint where one is known.
     fn from(error: anyhow::Error) -> Self {
         let cause = error.downcast_ref::<std::io::Error>();
-        if cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
+        if cause.is_some_and(|cause| cause.kind() == ErrorKind::BrokenPipe) {
             return Self::ClosedPipe;
         }
-        Self::run(format!("{error:#}"))
+        let mut message = String::new();
+        for cause in error.chain() {
+            let text = cause.to_string();
+            if message.is_empty() {
+                message = text;
+            } else if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+        }
+        let failure = Self::run(message);
+        match error.downcast_ref::<SinkError>() {
+            Some(SinkError::Bind { source, .. }) => match source.kind() {
+                ErrorKind::AddrInUse => {
+                    failure.hint("another program listens there: stop it, or change the [[listener]]")
+                }
+                ErrorKind::PermissionDenied => failure.hint(
+                    "ports below 1024 need a right: contrib/mailsonde.service gives it, or start as root with `user`",
+                ),
+                _ => failure.hint("change the `address` of the [[listener]]"),
+            },
+            _ => failure,
+        }
     }
 }
 
@@ -185,7 +208,7 @@ mod tests {
         assert_eq!(text(usage), (2, "error: no such column: \\x1b[31m`x`\nhint: one of: a, b\n".to_owned()));
         let run = Failure::run("first\nsecond").hint("mend");
         assert_eq!(text(run), (3, "error: first\n  second\nhint: mend\n".to_owned()));
-        let pipe = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        let pipe = Failure::from(std::io::Error::from(ErrorKind::BrokenPipe));
         assert_eq!(text(pipe), (0, String::new()));
     }
 }

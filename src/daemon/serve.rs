@@ -41,8 +41,7 @@ pub fn bind(settings: &Settings) -> anyhow::Result<Vec<BoundListener>> {
             .collect());
     }
     let addresses: Vec<SocketAddr> = settings.listeners.iter().map(|listener| listener.address).collect();
-    let sockets = sink::listen_on(&addresses)
-        .context("is another mail server running there, or is the right to open the port missing?")?;
+    let sockets = sink::listen_on(&addresses)?;
     let words = settings.listeners.iter().map(|listener| listener.tls);
     Ok(sockets.into_iter().zip(words).map(|(socket, tls)| BoundListener { socket, tls }).collect())
 }

@@ -224,3 +224,17 @@ fn columns_is_the_width() {
     assert!(widest(None) > 200, "into a pipe nothing is cut");
     assert!(widest(Some("zero")) > 200);
 }
+
+#[test]
+fn a_taken_port_is_3_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    std::fs::write(folder.path().join("mailsonde.toml"), format!("[[listener]]\naddress = \"{address}\"\n"))
+        .unwrap();
+    let (code, out, err) = run(folder.path(), &["serve", "--quiet"]);
+    assert_eq!((code, out.as_str()), (3, ""), "{err}");
+    assert!(err.starts_with(&format!("error: cannot listen on {address}: ")), "{err}");
+    assert_eq!(err.matches("os error").count(), 1, "each cause once: {err}");
+    assert!(err.contains("hint: another program listens there"), "{err}");
+}
