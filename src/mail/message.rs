@@ -75,7 +75,9 @@ impl<'a> Part<'a> {
 
     /// The text in Unicode, at most about `limit` bytes of it.
     pub fn text(&self, limit: usize) -> String {
-        let (bytes, _) = self.decode();
+        // Base64 takes a third more and quoted-printable at most three times as much.
+        let head = self.raw.get(..limit.saturating_mul(4)).unwrap_or(self.raw);
+        let (bytes, _) = Self { raw: head, ..self.clone() }.decode();
         let bytes = bytes.get(..limit).unwrap_or(&bytes);
         let label = self.charset.as_deref().unwrap_or("utf-8");
         match encoding_rs::Encoding::for_label(label.as_bytes()) {

@@ -70,7 +70,8 @@ pub struct ReportDigest {
     pub messages: u64,
     /// Messages that pass DMARC as the reporter evaluated.
     pub dmarc_pass: u64,
-    /// The roll-up, sorted.
+    /// The roll-up, sorted; author domains beyond [`limits::DIGEST_AUTHOR_DOMAINS`] last, as `*.` and the policy
+    /// domain.
     pub rollup: Vec<RollupRow>,
     /// The days.
     pub days: DaySpan,
@@ -251,24 +252,20 @@ impl DigestBuilder {
         Ok(domain)
     }
 
-    /// The roll-up, sorted by everything but the sums.
+    /// The roll-up, sorted by everything but the sums; what stands for many author domains comes last.
     fn rollup(&mut self, policy_domain: &DomainName) -> Vec<RollupRow> {
+        let row = |header_from: &DomainName, share: Share| RollupRow {
+            header_from: header_from.clone(),
+            disposition: share.disposition.as_str().to_owned(),
+            dkim: share.dkim,
+            spf: share.spf,
+            messages: share.messages,
+            records: share.records,
+        };
         let mut rows = Vec::new();
-        let others =
-            DomainName::parse(&format!("*.{policy_domain}")).unwrap_or_else(|| policy_domain.clone());
-        let named = self
-            .authors
-            .drain()
-            .map(|(name, shares)| (name.unwrap_or_else(|| policy_domain.clone()), shares));
-        for (header_from, shares) in named.chain([(others, std::mem::take(&mut self.others))]) {
-            rows.extend(shares.into_iter().map(|share| RollupRow {
-                header_from: header_from.clone(),
-                disposition: share.disposition.as_str().to_owned(),
-                dkim: share.dkim,
-                spf: share.spf,
-                messages: share.messages,
-                records: share.records,
-            }));
+        for (name, shares) in self.authors.drain() {
+            let header_from = name.as_ref().unwrap_or(policy_domain);
+            rows.extend(shares.into_iter().map(|share| row(header_from, share)));
         }
         // Records without `header_from` count for the policy domain, which may have rows of its own.
         rows.sort_by(|a, b| a.place().cmp(&b.place()));
@@ -280,6 +277,9 @@ impl DigestBuilder {
             }
             is_same
         });
+        let others =
+            DomainName::parse(&format!("*.{policy_domain}")).unwrap_or_else(|| policy_domain.clone());
+        rows.extend(self.others.drain(..).map(|share| row(&others, share)));
         rows
     }
 }
@@ -340,46 +340,6 @@ pub fn days_of(begin: i64, end: i64) -> DaySpan {
         return DaySpan::One(first);
     }
     DaySpan::Spread { first, last }
-}
-
-/// The share of day number `index` of `days` days in `count` messages: whole messages, exact sum.
-///
-/// Largest remainder over equal shares: the first `count % days` days get one more. An index beyond the
-/// last day gets none.
-pub const fn share_of_day(count: u64, days: u64, index: u64) -> u64 {
-    if days == 0 || index >= days {
-        return 0;
-    }
-    let more = if index < count % days { 1 } else { 0 };
-    count / days + more
-}
-
-impl DaySpan {
-    /// The first day: the rows are kept under it.
-    pub const fn first(self) -> Day {
-        match self {
-            Self::One(day) => day,
-            Self::Spread { first, .. } => first,
-        }
-    }
-
-    /// The last day.
-    pub const fn last(self) -> Day {
-        match self {
-            Self::One(day) => day,
-            Self::Spread { last, .. } => last,
-        }
-    }
-
-    /// Spreads a count over the days: every day with its whole messages, summing up to `count`.
-    pub fn spread(self, count: u64) -> impl Iterator<Item = (Day, u64)> {
-        let first = self.first().0;
-        let days = u64::try_from(i64::from(self.last().0) - i64::from(first) + 1).unwrap_or(1);
-        (0..days).map(move |index| {
-            let day = Day(first.saturating_add(i32::try_from(index).unwrap_or(i32::MAX)));
-            (day, share_of_day(count, days, index))
-        })
-    }
 }
 
 // ---- Names from outside ----

@@ -122,6 +122,32 @@ impl Builder {
         Ok(self.innermost().child(&folded))
     }
 
+    /// The element called `name`, exactly, within the innermost open one; `Unknown` if that takes a closer
+    /// look.
+    #[inline]
+    pub(super) fn known(&self, name: &str) -> Element {
+        match self.open.last().map_or(Element::Unknown, |open| open.element).child(name) {
+            // What stands in an extension may be called anything.
+            Element::Extension => Element::Unknown,
+            element => element,
+        }
+    }
+
+    /// The name of the innermost open element, if it is the element's own.
+    #[inline]
+    pub(super) fn innermost_name(&self) -> Option<&'static str> {
+        self.open.last().filter(|open| open.name.is_none()).map(|open| open.element.name())
+    }
+
+    /// Closes the innermost open element.
+    #[inline]
+    pub(super) fn close_innermost(&mut self, each: EachRecord<'_>) -> Result<Closed, Unreadable> {
+        match self.open.pop() {
+            Some(open) => self.closed(open.element, each),
+            None => Ok(Closed::Inner),
+        }
+    }
+
     /// Opens an element.
     pub(super) fn open(&mut self, element: Element, local: &str) -> Result<(), Unreadable> {
         if self.open.len() >= limits::XML_DEPTH {
@@ -198,10 +224,7 @@ impl Builder {
             self.deviations.note(quirk::ELEMENT_NOT_CLOSED, name, "", "");
             self.closed(open.element, each)?;
         }
-        match self.open.pop() {
-            Some(open) => self.closed(open.element, each),
-            None => Ok(Closed::Inner),
-        }
+        self.close_innermost(each)
     }
 
     /// Finishes an element that was taken off the stack.

@@ -47,6 +47,9 @@ pub struct Reader<R> {
     reports: u64,
 }
 
+/// Longest tag of a known name.
+const USUAL_TAG_BYTES: usize = 32;
+
 /// Where the reader stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -321,6 +324,14 @@ fn run(
             }
         }
         rest = markup;
+        match usual(rest, builder, each)? {
+            Usual::Inner(next) => {
+                rest = next;
+                continue;
+            }
+            Usual::Stopped(next) => return Ok((used(next), Stop::Stopped)),
+            Usual::Odd => {}
+        }
         match rest.as_bytes().get(1) {
             Some(b'/' | b'!' | b'?' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | 0x80..) => {}
             Some(_) => {
@@ -360,7 +371,8 @@ fn run(
             Event::Start(tag) => {
                 let name = tag.name().into_inner();
                 let local = tag.local_name().into_inner();
-                if tag.attributes_raw().contains('<') || !is_name(name) {
+                // Attributes are rare: an empty text is not searched.
+                if !is_name(name) || tag.attributes_raw().contains('<') {
                     rest = literal(rest, builder)?;
                     continue;
                 }
@@ -399,7 +411,8 @@ fn run(
             }
             Event::End(tag) => {
                 rest = next;
-                match builder.close(tag.local_name().into_inner(), each)? {
+                let local = tag.local_name().into_inner();
+                match builder.close(local.split_ascii_whitespace().next().unwrap_or_default(), each)? {
                     Closed::Inner => {}
                     Closed::Root => return Ok((used(rest), Stop::Root)),
                     Closed::Stopped => return Ok((used(rest), Stop::Stopped)),
@@ -415,6 +428,52 @@ fn run(
             _ => rest = next,
         }
     }
+}
+
+/// What became of the markup at the front of the text.
+enum Usual<'a> {
+    /// It was taken; this follows.
+    Inner(&'a str),
+    /// The same, and whoever takes the records wants no more.
+    Stopped(&'a str),
+    /// It needs the whole reader: attributes, prefixes, comments, faults, the end of the window.
+    Odd,
+}
+
+/// Takes the tags of which nearly every report is made: known names as they are, without attributes.
+///
+/// It only saves the pull reader's work: what it takes would have come out of there the same.
+#[inline]
+fn usual<'a>(rest: &'a str, builder: &mut Builder, each: EachRecord<'_>) -> Result<Usual<'a>, Unreadable> {
+    let bytes = rest.as_bytes();
+    if let Some(end_tag) = bytes.strip_prefix(b"</") {
+        let Some(name) = builder.innermost_name() else { return Ok(Usual::Odd) };
+        let is_same = end_tag.starts_with(name.as_bytes()) && end_tag.get(name.len()) == Some(&b'>');
+        // The root's end has its own way.
+        if !is_same || builder.is_at_root() {
+            return Ok(Usual::Odd);
+        }
+        let next = rest.get(name.len() + 3..).unwrap_or_default();
+        return Ok(match builder.close_innermost(each)? {
+            Closed::Stopped => Usual::Stopped(next),
+            _ => Usual::Inner(next),
+        });
+    }
+    let near = bytes.get(..USUAL_TAG_BYTES).unwrap_or(bytes);
+    let Some(end) = memchr::memchr(b'>', near) else { return Ok(Usual::Odd) };
+    let (Some(name), Some(next)) = (rest.get(1..end), rest.get(end + 1..)) else { return Ok(Usual::Odd) };
+    let element = builder.known(name);
+    if element == Element::Unknown {
+        return Ok(Usual::Odd);
+    }
+    if element.is_leaf()
+        && let Some((value, next)) = simple_text(next, name)
+    {
+        builder.leaf(element, value);
+        return Ok(Usual::Inner(next));
+    }
+    builder.open(element, name)?;
+    Ok(Usual::Inner(next))
 }
 
 /// A pull reader over `text` that leaves all judgement to us.

@@ -134,20 +134,6 @@ fn periods_are_settled() {
 }
 
 #[test]
-fn spreading_is_exact() {
-    for count in [0, 1, 20, 211, u64::MAX] {
-        for days in [1, 2, 21, 400] {
-            let span = DaySpan::Spread { first: Day(10), last: Day(9 + days) };
-            let parts: Vec<u64> = span.spread(count).map(|(_, part)| part).collect();
-            assert_eq!(parts.len(), usize::try_from(days).unwrap());
-            assert_eq!(parts.iter().map(|part| u128::from(*part)).sum::<u128>(), u128::from(count));
-            assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1);
-        }
-    }
-    assert_eq!(DaySpan::One(Day(3)).spread(7).collect::<Vec<_>>(), [(Day(3), 7)]);
-}
-
-#[test]
 fn sums_and_roll_up_are_bounded() {
     let huge = record(FROM, "9223372036854775807", "pass").repeat(2);
     let refused = digest(&xml(HEAD, "<domain>example.com</domain>", &huge), &context("")).unwrap_err();
@@ -157,6 +143,6 @@ fn sums_and_roll_up_are_bounded() {
         .collect();
     let digested = digest(&xml(HEAD, "<domain>example.com</domain>", &many), &context("")).unwrap();
     assert_eq!(digested.rollup.len(), limits::DIGEST_AUTHOR_DOMAINS + 1);
-    assert_eq!(digested.rollup[0].header_from.as_str(), "*.example.com");
+    assert_eq!(digested.rollup.last().unwrap().header_from.as_str(), "*.example.com");
     assert_eq!(digested.rollup.iter().map(|row| row.messages).sum::<u64>(), digested.messages);
 }

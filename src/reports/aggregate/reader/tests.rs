@@ -208,6 +208,23 @@ fn windows_never_change_the_values() {
 }
 
 #[test]
+fn usual_and_odd_tags_give_the_same() {
+    let reason = "<reason><type>other</type><comment>a &amp; b</comment></reason></policy_evaluated>";
+    let plain = report(&RECORD.replace("</policy_evaluated>", reason).repeat(3));
+    // Attributes, a prefix and blanks in end tags keep every tag from the short way.
+    let attributes = plain.replace("</", "\u{1}").replace('<', "\u{2}").replace('>', " a='<1>'>");
+    let attributes = attributes.replace("'<1>'", "'1'").replace('\u{2}', "<").replace('\u{1}', "</");
+    let attributes = attributes.replace("?xml version=\"1.0\"? a='1'>", "?xml version=\"1.0\"?>");
+    let prefixed = plain.replace('<', "<x:").replace("<x:/", "</x:").replace("<x:?", "<?");
+    let blanks = plain.replace('>', "\n >").replace("?\n >", "?>");
+    let want = one(plain.as_bytes());
+    assert_eq!(names(&want.0), Vec::<&str>::new());
+    for other in [attributes, prefixed, blanks] {
+        assert_eq!(one(other.as_bytes()), want, "{other}");
+    }
+}
+
+#[test]
 fn policy_twice_takes_the_first() {
     let twice = "<policy_published><domain>d.example</domain><p>reject</p></policy_published><record>";
     let (read, _) = one(report(RECORD).replacen("<record>", twice, 1).as_bytes());

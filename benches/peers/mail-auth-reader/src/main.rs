@@ -1,0 +1,40 @@
+//! Reads a folder of gzip reports with mail-auth and prints what it cost, for `cargo bench --bench read`.
+
+use std::io::Read;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let folder = std::env::args().nth(1).expect("a folder");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    let (mut records, mut messages, mut failed) = (0u64, 0u64, 0u64);
+    let before = cpu_ns();
+    for path in &files {
+        let packed = std::fs::read(path).expect("a file");
+        let mut xml = Vec::new();
+        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut xml).expect("gzip");
+        match mail_auth::report::Report::parse_xml(&xml) {
+            Ok(report) => {
+                records += report.records().len() as u64;
+                messages += report.records().iter().map(|record| u64::from(record.count())).sum::<u64>();
+            }
+            Err(_) => failed += 1,
+        }
+    }
+    println!("{} {} {records} {messages} {failed}", cpu_ns() - before, peak_kib());
+}
+
+/// CPU time of this process, nanoseconds.
+fn cpu_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+/// Peak resident memory of this process, KiB.
+fn peak_kib() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
