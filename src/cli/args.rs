@@ -108,7 +108,7 @@ Examples:
   mailsonde import reports.tar.gz --format json
 
 What a file is, is decided by its content: .xml .gz .zip .json .eml .mbox .tar .tar.gz, Maildir.
-Reading a file again changes nothing. Exit code 1 if any file could not be read.")]
+Reading a file again changes no sum. Exit code 1 if any file could not be read.")]
     Import(ImportArguments),
     /// Print what is in the store
     #[command(after_help = "\

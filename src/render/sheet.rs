@@ -75,10 +75,14 @@ impl<'a> Sheet<'a> {
         let mut sheet = Self::of_rows(head, columns, &answer.rows).with_totals(totals, &answer.totals);
         sheet.notes.clone_from(&answer.notes);
         if answer.cut > 0 {
-            let rest = answer.cut;
-            sheet.notes.push(format!(
-                "{rest} more rows were cut by the limit; the totals count all rows; --limit shows more"
-            ));
+            let rest = if answer.cut == 1 {
+                "1 more row was".to_owned()
+            } else {
+                format!("{} more rows were", answer.cut)
+            };
+            sheet
+                .notes
+                .push(format!("{rest} cut by the limit; the totals count all rows; --limit shows more"));
         }
         sheet
     }
