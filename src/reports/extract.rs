@@ -196,7 +196,7 @@ fn look<'a>(
         Content::Unsupported(what) => {
             visit(unreadable(UnreadableKind::Unsupported, format!("{what} is not supported")));
         }
-        Content::Other("text" | "binary data") if is_report_name(name) => {
+        Content::Other("text" | "binary data") if is_report_name(name) || is_packed_name(name) => {
             let reason = format!("named like a report, but it is {}", document.content.name());
             visit(unreadable(UnreadableKind::Malformed, reason));
         }
