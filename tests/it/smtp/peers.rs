@@ -27,6 +27,9 @@ impl Peer {
             .arg(folder.join("Cargo.toml"))
             .arg("--target-dir")
             .arg(&target)
+            // Without a network it is to be known at once.
+            .env("CARGO_NET_RETRY", "0")
+            .env("CARGO_HTTP_TIMEOUT", "10")
             .output();
         match built {
             Ok(output) if output.status.success() => {}
