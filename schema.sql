@@ -20,6 +20,8 @@ CREATE TABLE raw (
     spool_file  TEXT                   -- name in the folder <database>-spool; NULL unless spool
 ) STRICT;
 
+CREATE INDEX raw_spool ON raw (raw_id) WHERE encoding = 'spool';
+
 -- One row: one slice of compressed bytes too long for one row of raw.
 CREATE TABLE raw_chunk (
     raw_id  INTEGER NOT NULL,          -- see raw; while raw.encoding is spool the slices are being written
@@ -63,6 +65,7 @@ CREATE TABLE message (
 
 CREATE INDEX message_pending ON message (message_id) WHERE status = 'pending';
 CREATE INDEX message_received ON message (received_at_ms);
+CREATE INDEX message_unread ON message (received_at_ms) WHERE status = 'unread';
 -- Same bytes again? Only mail that was read: the intake does not pay for it.
 CREATE INDEX message_sha256 ON message (sha256) WHERE status <> 'pending';
 

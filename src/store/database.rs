@@ -15,6 +15,8 @@ pub const SCHEMA_VERSION: i64 = 1;
 const APPLICATION_ID: i64 = 0x4D53_4E44;
 /// The newest schema.
 const SCHEMA: &str = include_str!("../../schema.sql");
+/// What the planner is told of the size of tables.
+const STATISTICS: &str = include_str!("statistics.sql");
 /// Statements kept prepared on one connection: all that the store has.
 const PREPARED: usize = 160;
 /// Pages of 8 KiB in the log after which it is copied into the database.
@@ -43,7 +45,7 @@ pub(super) fn open_writer(
     // A reply to a client must survive a power failure: the log is synced at each commit.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;
-         PRAGMA cache_size = -8192; PRAGMA journal_size_limit = 67108864; PRAGMA mmap_size = 0;",
+         PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864; PRAGMA mmap_size = 0;",
     )?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     if let Some(bytes) = max_bytes {
@@ -164,6 +166,7 @@ fn prepare_file(
         if matches!(state(&tx, path)?, State::Empty) {
             tx.execute_batch(schema)?;
             tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            tx.execute_batch(STATISTICS)?;
             tx.pragma_update(None, "user_version", newest)?;
         }
         tx.commit()?;

@@ -21,7 +21,7 @@ fn open(path: &Path, schema: &str, newest: i64, steps: &[Step]) -> Result<Connec
 /// What a database is made of, free of white space and comments.
 fn shape(connection: &Connection) -> Vec<String> {
     let mut statement = connection
-        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY type, name")
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' ORDER BY type, name")
         .unwrap();
     let rows = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
     rows.map(|sql| {

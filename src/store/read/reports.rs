@@ -26,7 +26,7 @@ const REPORTS: &str = "SELECT reporter_id, CAST(SUM(reports) AS INTEGER), MIN(be
 const SPREAD_REPORTS: &str = "SELECT reporter_id, COUNT(*), MIN(begin_at), MAX(end_at) FROM report
     WHERE domain_id = $1 AND last_day > day AND day <= $2 AND last_day >= $3 AND status = 'counted'
     AND ($4 = 0 OR is_future = 0) GROUP BY reporter_id";
-const SOURCES: &str = "SELECT DISTINCT c.source FROM report AS r
+const SOURCES: &str = "SELECT c.source FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) AND c.source IS NOT NULL";
@@ -111,7 +111,10 @@ fn domain_sums(
         let mut statement = connection.prepare_cached(SOURCES)?;
         let mut rows = statement.query(period)?;
         while let Some(row) = rows.next()? {
-            out.sources.insert(row.get_ref(0)?.as_blob()?.into());
+            let source = row.get_ref(0)?.as_blob()?;
+            if !out.sources.contains(source) {
+                out.sources.insert(source.into());
+            }
         }
     }
     Ok(out)

@@ -16,9 +16,11 @@ const PASSED: &str = "SELECT method, domain FROM auth_result
 /// What was seen of one source.
 #[derive(Debug, Default)]
 struct Seen {
+    records: u64,
     sums: MessageSums,
     range: Range,
     auth_sets: BTreeSet<i64>,
+    last_auth_set: Option<i64>,
 }
 
 /// See [`super::Reader::sources`].
@@ -27,19 +29,29 @@ pub(super) fn sources(
     query: &Query,
 ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
     let scope = Scope::of(connection, query)?;
-    let mut by_source: HashMap<Option<Box<[u8]>>, Seen> = HashMap::new();
+    let mut by_source: HashMap<Box<[u8]>, Seen> = HashMap::new();
+    let mut without = Seen::default();
     let mut totals = MessageSums::default();
     let mut range = Range::default();
     let mut last_report = None;
     for domain in &scope.domains {
         rows::stream(connection, &scope, domain, |row| {
-            let seen = match by_source.get_mut(&row.source.map(Box::from)) {
-                Some(seen) => seen,
-                None => by_source.entry(row.source.map(Box::from)).or_default(),
+            let seen = match row.source {
+                None => &mut without,
+                Some(source) if by_source.contains_key(source) => {
+                    by_source.get_mut(source).unwrap_or(&mut without)
+                }
+                Some(source) => by_source.entry(source.into()).or_default(),
             };
+            seen.records += 1;
             seen.sums.add_evaluated(row.messages, row.dkim, row.spf, row.disposition);
             seen.range.add(row.begin_at, row.end_at);
-            seen.auth_sets.extend(row.auth_set_id);
+            if let Some(id) = row.auth_set_id
+                && seen.last_auth_set != Some(id)
+            {
+                seen.last_auth_set = Some(id);
+                seen.auth_sets.insert(id);
+            }
             totals.add_evaluated(row.messages, row.dkim, row.spf, row.disposition);
             if last_report != Some(row.report_id) {
                 last_report = Some(row.report_id);
@@ -48,7 +60,11 @@ pub(super) fn sources(
             }
         })?;
     }
-    let mut seen: Vec<(Option<Box<[u8]>>, Seen)> = by_source.into_iter().collect();
+    let mut seen: Vec<(Option<Box<[u8]>>, Seen)> =
+        by_source.into_iter().map(|(source, seen)| (Some(source), seen)).collect();
+    if without.records > 0 {
+        seen.push((None, without));
+    }
     seen.sort_by(|(a, a_seen), (b, b_seen)| {
         b_seen.sums.messages.cmp(&a_seen.sums.messages).then_with(|| a.cmp(b))
     });

@@ -95,11 +95,11 @@ fn the_views_work() {
     assert_eq!(mode, "wal");
 }
 
-/// SQLite numbers `$n` by first appearance, PostgreSQL by the number: both must mean the same.
-#[test]
-fn parameters_appear_in_rising_order() {
-    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/store")];
-    let mut statements = 0;
+/// Every statement of the store with the file that it stands in.
+fn statements() -> Vec<(String, String)> {
+    let source = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/store");
+    let mut folders = vec![source.clone()];
+    let mut out = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -107,23 +107,65 @@ fn parameters_appear_in_rising_order() {
                 folders.push(path);
                 continue;
             }
-            if path.extension().is_none_or(|extension| extension != "rs") {
+            if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs") {
                 continue;
             }
+            let name = path.strip_prefix(&source).unwrap().display().to_string();
             let text = std::fs::read_to_string(&path).unwrap();
             for statement in text.split('"').skip(1).step_by(2) {
-                let mut seen = 0u32;
-                let mut rest = statement;
-                while let Some(at) = rest.find('$') {
-                    rest = &rest[at + 1..];
-                    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-                    let Ok(number) = digits.parse::<u32>() else { continue };
-                    assert!(number <= seen + 1, "{}: ${number} after ${seen}: {statement}", path.display());
-                    seen = seen.max(number);
+                let is_sql = ["SELECT ", "INSERT ", "UPDATE ", "DELETE "]
+                    .iter()
+                    .any(|word| statement.trim_start().starts_with(word));
+                if is_sql && !statement.contains('{') && !statement.contains('\\') {
+                    out.push((name.clone(), statement.to_owned()));
                 }
-                statements += u32::from(seen > 0);
             }
         }
     }
-    assert!(statements > 50, "{statements}");
+    assert!(out.len() > 60, "{}", out.len());
+    out
+}
+
+/// SQLite numbers `$n` by first appearance, PostgreSQL by the number: both must mean the same.
+#[test]
+fn parameters_appear_in_rising_order() {
+    for (file, statement) in statements() {
+        let mut seen = 0u32;
+        for rest in statement.split('$').skip(1) {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            let number: u32 = digits.parse().unwrap();
+            assert!(number <= seen + 1, "{file}: ${number} after ${seen}: {statement}");
+            seen = seen.max(number);
+        }
+    }
+}
+
+/// No statement of daily work reads a whole large table, or sorts what stands in order already.
+#[test]
+fn statements_find_their_rows() {
+    let (_folder, store) = new_store();
+    let connection = rusqlite::Connection::open(store.path()).unwrap();
+    // Recounting reads everything; starting looks at names of files.
+    let whole = ["verify.rs", "read/stats.rs"];
+    let mut explained = 0;
+    for (file, statement) in statements() {
+        if whole.contains(&file.as_str()) {
+            continue;
+        }
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let none = vec![rusqlite::types::Null; plan.parameter_count()];
+        let rows = plan.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).unwrap();
+        for line in rows.map(Result::unwrap) {
+            let scans = ["report", "record", "rollup", "report_rollup", "deviation", "r", "c", "u", "v"]
+                .iter()
+                .any(|table| line == format!("SCAN {table}") || line.starts_with(&format!("SCAN {table} ")));
+            assert!(!scans, "{file}: {line}: {statement}");
+            let is_list = file.starts_with("read/") && statement.contains("c.seq");
+            assert!(!(is_list && line.contains("TEMP B-TREE")), "{file}: {line}: {statement}");
+            let by_key = statement.contains("external_id = ");
+            assert!(!by_key || line.contains("report_key"), "{file}: {line}: {statement}");
+        }
+        explained += 1;
+    }
+    assert!(explained > 50, "{explained}");
 }
