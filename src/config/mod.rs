@@ -1,13 +1,14 @@
 //! The configuration: one TOML file, its faults in words, the settings of every module.
 //!
-//! `file` reads what is written and collects every fault with its place; `settings` checks it and fills in
-//! defaults; `secret` fetches passwords at the time of use. docs/configuration.md is the reference.
+//! `file` reads what is written and collects every fault with its place; `sections` checks it table by table;
+//! `settings` is what comes out, with defaults; `secret` fetches passwords at the time of use. docs/configuration.md is the reference.
 
 pub mod example;
 pub mod fault;
 pub mod file;
 pub mod load;
 pub mod secret;
+mod sections;
 pub mod settings;
 
 pub use fault::Fault;

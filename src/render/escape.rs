@@ -224,4 +224,25 @@ mod tests {
         assert_eq!(html("<script>'\"&"), "&lt;script&gt;&#39;&quot;&amp;");
         assert_eq!(markdown("a|b [x](http://y)"), "a\\|b \\[x\\](http&#58;//y)");
     }
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            /// Whatever the text is: nothing unsafe leaves, and JSON keeps the value.
+            #[test]
+            fn any_text_is_harmless(text in any::<String>()) {
+                let mut quoted = String::new();
+                json_string(&mut quoted, &text);
+                let back: String = serde_json::from_str(&quoted).unwrap();
+                prop_assert_eq!(&back, &text);
+                let outs = [quoted, terminal(&text).into_owned(), html(&text), markdown(&text), spreadsheet(&text).into_owned()];
+                for out in &outs {
+                    prop_assert!(!out.chars().any(is_unsafe), "{:?}", out);
+                }
+                prop_assert!(!outs[2].contains(['<', '>', '"', '\'']));
+                prop_assert!(!outs[4].starts_with(['=', '@']));
+            }
+        }
+    }
 }

@@ -393,4 +393,36 @@ mod tests {
         assert_eq!(wrap("aaaaaaaa b", Some(4)), ["aaaaaaaa", "  b"]);
         assert_eq!(wrap("aa bb", None), ["aa bb"]);
     }
+
+    mod properties {
+        use super::*;
+        use crate::render::{Column, Head, Kind};
+        use proptest::prelude::*;
+
+        /// A text, a list, a count: what may be cut, what may go, what stays.
+        static COLUMNS: &[Column<(String, String, u64)>] = &[
+            Column::new("a", "text", Kind::Text, Show::Cut(8), "", |row| Value::text(Some(&row.0))),
+            Column::new("b", "more", Kind::Text, Show::Spare(1, 6), "", |row| Value::text(Some(&row.1))),
+            Column::new("c", "count", Kind::Count(""), Show::Whole, "", |row| Value::Count(row.2)),
+        ];
+
+        proptest! {
+            /// Whatever stands in the cells: no line is wider than asked, and every number ends in one cell.
+            #[test]
+            fn any_text_fits(
+                rows in prop::collection::vec((any::<String>(), "\\PC{0,40}", any::<u64>()), 1..6),
+                width in 40_u16..160,
+            ) {
+                let sheet = Sheet::of_rows(Head { is_timeless: true, ..Head::default() }, COLUMNS, &rows);
+                let options = TableOptions { width: Some(width), color: false, zone: TimeZone::UTC };
+                let mut out = Vec::new();
+                write(&sheet, &options, &mut out).unwrap();
+                let text = String::from_utf8(out).unwrap();
+                let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with('─')).skip(1).collect();
+                prop_assert!(lines.len() >= rows.len());
+                let cells: Vec<u16> = lines.iter().take(rows.len()).map(|line| cells_of(line)).collect();
+                prop_assert!(cells.iter().all(|line| *line <= width && line == &cells[0]), "{:?} {}", cells, text);
+            }
+        }
+    }
 }

@@ -1,4 +1,6 @@
 //! The columns of every `report` view: names and order are the contract of docs/json-output.md.
+//!
+//! Long, because it is one table: a column a line of thought, and all views beside each other.
 
 use std::borrow::Cow;
 

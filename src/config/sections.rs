@@ -1,0 +1,333 @@
+//! Reads the tables of the file one by one: checks every value, notes every fault, fills in defaults.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::fault::nearest;
+use crate::config::file::Section;
+use crate::config::secret::Secret;
+use crate::config::settings::{
+    ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,
+    SenderSettings, SenderTls, Settings, TlsFiles,
+};
+use crate::limits;
+use crate::mail::{Address, DomainName, Purpose};
+use crate::probe::compose::Profile;
+
+/// Reads the whole file; faults are noted on the way.
+pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
+    let mut settings = Settings::without_file();
+    settings.file = Some(file.to_owned());
+    settings.recipients.clear();
+    if root.number("version", 1).is_some_and(|version| version != 1) {
+        root.fault("version", "this program reads version 1 of the configuration", None);
+    }
+    settings.user = root.parsed("user", "the name of a user", "mailsonde", |text| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '$');
+        (!text.is_empty() && text.chars().all(is_name)).then(|| text.to_owned())
+    });
+    if let Some(store) = root.section("store") {
+        if let Some(path) = store.path("path", "/var/lib/mailsonde/mailsonde.db") {
+            settings.store_path = path;
+        }
+        store.finish();
+    }
+    if let Some(smtp) = root.section("smtp") {
+        settings.receiver = read_receiver(&smtp);
+        smtp.finish();
+    }
+    if let Some(tls) = root.section("tls") {
+        settings.tls = read_tls(&tls);
+        tls.finish();
+    }
+    read_listeners(root, &mut settings);
+    read_recipients(root, &mut settings);
+    read_domains(root, &mut settings);
+    read_routes(root, &mut settings);
+    if let Some(retention) = root.section("retention") {
+        settings.retention = read_retention(&retention);
+        retention.finish();
+        settings.notes.push("[retention] is checked, and has no effect in this version".to_owned());
+    }
+    if let Some(web) = root.section("web") {
+        if let Some(address) = web.socket("address", "127.0.0.1:8025") {
+            settings.web_address = address;
+        }
+        web.finish();
+        settings.notes.push("[web] is checked, and has no effect in this version".to_owned());
+    }
+    settings
+}
+
+/// `[smtp]`.
+fn read_receiver(smtp: &Section<'_, '_>) -> ReceiverSettings {
+    let mut receiver = ReceiverSettings::with_default_limits();
+    receiver.host_name = smtp.parsed("host_name", "a host name", "mx.example.net", host_name);
+    if let Some(bytes) = smtp.bytes("message_bytes") {
+        receiver.message_bytes = bytes;
+    }
+    let counts: [(&'static str, &mut usize); 7] = [
+        ("recipients", &mut receiver.recipients),
+        ("sessions", &mut receiver.sessions),
+        ("sessions_per_client", &mut receiver.sessions_per_client),
+        ("sessions_per_client_minute", &mut receiver.sessions_per_client_minute),
+        ("messages_per_session", &mut receiver.messages_per_session),
+        ("messages_per_client_minute", &mut receiver.messages_per_client_minute),
+        ("session_errors", &mut receiver.session_errors),
+    ];
+    for (key, place) in counts {
+        if let Some(number) = smtp.number(key, 1) {
+            *place = usize::try_from(number).unwrap_or(usize::MAX);
+        }
+    }
+    let durations: [(&'static str, &mut Duration, &'static str); 5] = [
+        ("command_timeout", &mut receiver.command_timeout, "5m"),
+        ("data_block_timeout", &mut receiver.data_block_timeout, "3m"),
+        ("data_timeout", &mut receiver.data_timeout, "30m"),
+        ("session_timeout", &mut receiver.session_timeout, "2h"),
+        ("shutdown_timeout", &mut receiver.shutdown_timeout, "30s"),
+    ];
+    for (key, place, example) in durations {
+        let Some(duration) = smtp.duration(key, example) else { continue };
+        if duration.is_zero() {
+            smtp.fault(
+                key,
+                format!("`{key}` in [smtp] is zero"),
+                Some(format!("for example `{key} = \"{example}\"`")),
+            );
+        }
+        *place = duration;
+    }
+    receiver
+}
+
+/// A host name for greetings: a domain name without what only patterns hold.
+fn host_name(text: &str) -> Option<String> {
+    DomainName::parse(text).map(|name| name.as_str().to_owned()).filter(|name| !name.contains('*'))
+}
+
+/// `[tls]`.
+fn read_tls(tls: &Section<'_, '_>) -> Option<TlsFiles> {
+    tls.require("certificate", "\"/etc/mailsonde/cert.pem\"");
+    tls.require("key", "\"/etc/mailsonde/key.pem\"");
+    let certificate = tls.path("certificate", "/etc/mailsonde/cert.pem");
+    let key = tls.path("key", "/etc/mailsonde/key.pem");
+    Some(TlsFiles { certificate: certificate?, key: key? })
+}
+
+/// `[[listener]]`.
+fn read_listeners(root: &Section<'_, '_>, settings: &mut Settings) {
+    let mut listeners: Vec<ListenerSettings> = Vec::new();
+    for section in root.sections("listener") {
+        section.require("address", "\"[::]:25\"");
+        let address = section.socket("address", "[::]:25");
+        let words = [("starttls", ListenerTls::StartTls), ("none", ListenerTls::None)];
+        let tls = section.word("tls", &words).unwrap_or(ListenerTls::StartTls);
+        if let Some(address) = address {
+            if listeners.iter().any(|listener| listener.address == address && address.port() != 0) {
+                section.fault("address", format!("{address} is listened on twice"), None);
+            }
+            listeners.push(ListenerSettings { address, tls });
+        }
+        section.finish();
+    }
+    if !listeners.is_empty() {
+        settings.listeners = listeners;
+    }
+}
+
+/// `[[recipient]]`.
+fn read_recipients(root: &Section<'_, '_>, settings: &mut Settings) {
+    let words = Purpose::ALL.map(|purpose| (purpose.as_str(), purpose));
+    let mut seen: HashMap<(String, Option<String>), Purpose> = HashMap::new();
+    for section in root.sections("recipient") {
+        section.require("address", "\"dmarc@monitor.example.net\"");
+        section.require("purpose", "\"reports\"");
+        let address = section.parsed("address", "a mail address", "dmarc@monitor.example.net", |text| {
+            Address::parse(text).filter(|address| address.domain.is_some())
+        });
+        let purpose = section.word("purpose", &words);
+        if let (Some(address), Some(purpose)) = (address, purpose) {
+            let key = (address.local.to_lowercase(), address.domain.clone());
+            match seen.insert(key, purpose) {
+                Some(before) => {
+                    let hint = format!("it is already there for `{}`; keep one", before.as_str());
+                    section.fault("address", format!("{address} stands in two [[recipient]]"), Some(hint));
+                }
+                None => settings.recipients.push(RecipientSettings { address, purpose }),
+            }
+        }
+        section.finish();
+    }
+}
+
+/// `[[domain]]`.
+fn read_domains(root: &Section<'_, '_>, settings: &mut Settings) {
+    for section in root.sections("domain") {
+        section.require("name", "\"example.com\"");
+        let name = section.parsed("name", "a domain name", "example.com", |text| {
+            DomainName::parse(text).filter(|name| !name.as_str().contains('*'))
+        });
+        if let Some(name) = name {
+            if settings.domains.contains(&name) {
+                section.fault("name", format!("{name} stands in two [[domain]]"), None);
+            } else {
+                settings.domains.push(name);
+            }
+        }
+        section.finish();
+    }
+}
+
+/// `[sender.NAME]` and `[route.NAME]`.
+fn read_routes(root: &Section<'_, '_>, settings: &mut Settings) {
+    let mut senders: Vec<(String, Option<SenderSettings>)> = Vec::new();
+    for (name, section) in root.named("sender") {
+        senders.push((name.to_owned(), read_sender(name, &section)));
+        section.finish();
+    }
+    for (name, section) in root.named("route") {
+        if let Some(route) = read_route(name, &section, &senders) {
+            settings.routes.push(route);
+        }
+        section.finish();
+    }
+}
+
+/// `[sender.NAME]`; faults are noted, `None` if it is not usable.
+fn read_sender(name: &str, section: &Section<'_, '_>) -> Option<SenderSettings> {
+    let words = [
+        ("starttls-required", SenderTls::StartTlsRequired),
+        ("implicit", SenderTls::Implicit),
+        ("starttls-if-offered", SenderTls::StartTlsIfOffered),
+        ("none", SenderTls::None),
+    ];
+    section.require("host", "\"smtp.example.org\"");
+    let host = section.parsed("host", "a host name or an IP address", "smtp.example.org", |text| {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        bare.parse::<IpAddr>().ok().map(|ip| ip.to_string()).or_else(|| host_name(text))
+    });
+    let tls = section.word("tls", &words).unwrap_or(SenderTls::StartTlsRequired);
+    let port = section.port("port").unwrap_or(if tls == SenderTls::Implicit { 465 } else { 587 });
+    let accepts_any_certificate = section.flag("accept_any_certificate").unwrap_or(false);
+    let helo = section.parsed("helo", "a host name", "probe.example.org", host_name);
+    let auth = section.section("auth").and_then(|auth| {
+        auth.require("user", "\"probe@example.org\"");
+        auth.require("password", "{ file = \"/etc/mailsonde/password\" }");
+        let user = auth.text("user", "probe@example.org").map(str::to_owned);
+        let password = auth.section("password").and_then(|section| read_secret(section));
+        auth.finish();
+        user.zip(password)
+    });
+    // A password in clear over the network is never what somebody wants (RFC 4954 §4).
+    if auth.is_some() && matches!(tls, SenderTls::None | SenderTls::StartTlsIfOffered) {
+        let hint = "write `tls = \"starttls-required\"` or `tls = \"implicit\"`".to_owned();
+        section.fault("tls", format!("{} would send its password without TLS", section.name()), Some(hint));
+    }
+    Some(SenderSettings {
+        name: name.to_owned(),
+        host: host?,
+        port,
+        tls,
+        accepts_any_certificate,
+        auth,
+        helo,
+    })
+}
+
+/// `{ env = "X" }`, `{ file = "…" }` or `{ command = […] }`.
+fn read_secret(section: Section<'_, '_>) -> Option<Secret> {
+    let env = section.parsed("env", "the name of a variable", "MAILSONDE_PASSWORD", |text| {
+        let is_name = !text.is_empty() && !text.contains(['=', '\0']);
+        is_name.then(|| Secret::Env(text.to_owned()))
+    });
+    let file = section.path("file", "/etc/mailsonde/password").map(Secret::File);
+    let command = section.texts("command", "[\"pass\", \"show\", \"probe\"]").map(|words| {
+        if words.is_empty() {
+            section.fault(
+                "command",
+                "`command` is empty",
+                Some("name a program and its arguments".to_owned()),
+            );
+        }
+        Secret::Command(words.into_iter().map(str::to_owned).collect())
+    });
+    if section.len() != 1 {
+        let hint = "one of `env`, `file`, `command`".to_owned();
+        section.fault("", format!("{} has not exactly one source", section.name()), Some(hint));
+    }
+    section.finish();
+    env.or(file).or(command)
+}
+
+/// `[route.NAME]`; faults are noted, `None` if it is not usable.
+fn read_route(
+    name: &str,
+    section: &Section<'_, '_>,
+    senders: &[(String, Option<SenderSettings>)],
+) -> Option<RouteSettings> {
+    section.require("sender", "\"relay\"");
+    section.require("to", "\"probe+{token}@example.net\"");
+    section.require("from", "\"probe@example.org\"");
+    let sender = section.text("sender", "relay").and_then(|wanted| {
+        let found = senders.iter().find(|(name, _)| name == wanted);
+        if found.is_none() {
+            let names = || senders.iter().map(|(name, _)| name.as_str());
+            let hint = match nearest(wanted, names()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if senders.is_empty() => format!("add a table `[sender.{wanted}]`"),
+                None => format!("senders here: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            section.fault(
+                "sender",
+                format!("{} names an unknown sender {wanted:?}", section.name()),
+                Some(hint),
+            );
+        }
+        found.and_then(|(_, sender)| sender.clone())
+    });
+    let to = section.parsed("to", "an address with `{token}`", "probe+{token}@example.net", |text| {
+        // A token's text in the recipient: `mf` and 32 characters.
+        let filled = text.replace("{token}", "mfabcdefghijklmnopqrstuvwxyz234567");
+        (text.matches("{token}").count() <= 1 && Address::parse(&filled)?.domain.is_some())
+            .then(|| text.to_owned())
+    });
+    let from = section.parsed("from", "a mail address", "probe@example.org", |text| {
+        Address::parse(text).filter(|address| address.domain.is_some())
+    });
+    let profile = section.text("profile", "plain").map_or(Profile::Plain, |text| {
+        Profile::parse(text).unwrap_or_else(|error| {
+            section.fault("profile", error.to_string(), Some("for example `profile = \"plain\"`".to_owned()));
+            Profile::Plain
+        })
+    });
+    let lost_after = section.duration("lost_after", "4h").unwrap_or(limits::PROBE_LOST_AFTER);
+    if lost_after.is_zero() {
+        section.fault(
+            "lost_after",
+            "`lost_after` is zero",
+            Some("for example `lost_after = \"4h\"`".to_owned()),
+        );
+    }
+    Some(RouteSettings { name: name.to_owned(), sender: sender?, to: to?, from: from?, profile, lost_after })
+}
+
+/// `[retention]`.
+fn read_retention(section: &Section<'_, '_>) -> RetentionSettings {
+    let mut retention = RetentionSettings::with_defaults();
+    let places: [(&'static str, &mut Duration, &'static str); 5] = [
+        ("raw_failures", &mut retention.raw_failures, "7d"),
+        ("raw", &mut retention.raw, "90d"),
+        ("raw_unread", &mut retention.raw_unread, "400d"),
+        ("rows", &mut retention.rows, "800d"),
+        ("clear_text", &mut retention.clear_text, "30d"),
+    ];
+    for (key, place, example) in places {
+        if let Some(duration) = section.duration(key, example) {
+            *place = duration;
+        }
+    }
+    retention
+}
