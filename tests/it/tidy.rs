@@ -527,7 +527,7 @@ fn every_option_is_in_a_document() {
 #[test]
 fn every_setting_is_in_the_reference() {
     let document = read("docs/configuration.md");
-    let path = "src/config/settings.rs";
+    let path = "src/config/sections.rs";
     let text = read(path);
     let readers =
         ["text", "parsed", "word", "flag", "number", "port", "bytes", "duration", "path", "socket", "texts"];
