@@ -122,6 +122,9 @@ pub const MESSAGES_PER_CLIENT_MINUTE: usize = 1_000;
 pub const SESSION_ERRORS: usize = 20;
 /// Commands of one session that do nothing (NOOP, RSET, VRFY, HELP, EHLO), between two messages.
 pub const SESSION_JUNK_COMMANDS: usize = 100;
+/// Commands of one session, whatever they are: twice what [`MESSAGES_PER_SESSION`] messages for
+/// [`RECIPIENTS`] recipients need.
+pub const SESSION_COMMANDS: usize = 200_000;
 /// Wait for the next command, RFC 5321 §4.5.3.2.7.
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
 /// The same while more than three quarters of all sessions are taken.

@@ -54,6 +54,8 @@ pub struct SessionLimits {
     pub junk_commands: usize,
     /// Messages.
     pub messages: usize,
+    /// Commands of any kind.
+    pub commands: usize,
     /// Wait for a whole command line.
     pub command_timeout: Duration,
     /// The same while the receiver is under stress.
@@ -76,6 +78,7 @@ impl SessionLimits {
         errors: limits::SESSION_ERRORS,
         junk_commands: limits::SESSION_JUNK_COMMANDS,
         messages: limits::MESSAGES_PER_SESSION,
+        commands: limits::SESSION_COMMANDS,
         command_timeout: limits::COMMAND_TIMEOUT,
         command_timeout_under_stress: limits::COMMAND_TIMEOUT_UNDER_STRESS,
         data_block_timeout: limits::DATA_BLOCK_TIMEOUT,
@@ -130,7 +133,7 @@ pub enum CloseReason {
     Quit,
     /// Too many faulty commands.
     Errors,
-    /// Too many commands that do nothing.
+    /// Too many commands that do nothing, or too many at all.
     Junk,
     /// As many messages as one session may bring.
     Messages,
@@ -158,7 +161,7 @@ impl CloseReason {
         match self {
             Self::Quit => "quit",
             Self::Errors => "too many errors",
-            Self::Junk => "too many empty commands",
+            Self::Junk => "too many commands",
             Self::Messages => "message limit",
             Self::Foreign => "not smtp",
             Self::BareLineFeed => "bare line feed",
@@ -443,6 +446,10 @@ impl Session {
             write(replies, &["500 5.5.2 Lines end with CRLF"]);
             return Some(Event::Close(CloseReason::BareLineFeed));
         };
+        if self.counts.commands > self.options.limits.commands {
+            self.close_with("4.7.0", "too many commands in this session", replies);
+            return Some(Event::Close(CloseReason::Junk));
+        }
         let is_utf8 = self.transaction.as_ref().is_some_and(|transaction| transaction.is_utf8);
         match command::parse(line, is_utf8) {
             Ok(command) => self.answer(command, desk, replies),

@@ -251,6 +251,12 @@ fn limits_at_the_limit_and_one_more() {
     let dialogue =
         check("NOOP\r\nRSET\r\nVRFY a\r\nHELP\r\nHELO a\r\nNOOP\r\n", "220 250 250 252 214 250 421");
     assert_eq!(dialogue.closed, Some(CloseReason::Junk));
+    // Commands of any kind, such as recipients that are one too many.
+    let limits = SessionLimits { commands: 6, ..small_limits() };
+    let rcpt = "RCPT TO:<a@example.com>\r\n";
+    let dialogue = self::dialogue(&limits, &format!("{EHLO}{mail}{rcpt}{rcpt}{rcpt}{rcpt}"));
+    assert_eq!(codes(&dialogue.replies), ["220", "250", "250", "250", "250", "250", "250", "421"]);
+    assert_eq!(dialogue.closed, Some(CloseReason::Junk));
     // Messages.
     let message = format!("{mail}DATA\r\n.\r\n");
     let dialogue = check(
