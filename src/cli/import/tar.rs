@@ -67,7 +67,8 @@ impl<R: Read> Archive<R> {
             let size =
                 if matches!(kind, b'x' | b'g' | b'L' | b'K') { size } else { long_size.unwrap_or(size) };
             self.rest = size;
-            self.padding = size.next_multiple_of(BLOCK as u64) - size;
+            // A size near 2^64 has no whole blocks; no archive is so long, so its end is found missing.
+            self.padding = size.checked_next_multiple_of(BLOCK as u64).map_or(0, |whole| whole - size);
             match kind {
                 b'L' => long_name = Some(text(&self.read_meta()?)),
                 b'x' => {
@@ -236,6 +237,13 @@ mod tests {
             found.push((entry.name, text));
         }
         Ok(found)
+    }
+
+    #[test]
+    fn an_impossible_size_is_an_error() {
+        let mut bytes = entry("pax", b'x', b"29 size=18446744073709551615\n".as_slice());
+        bytes.extend(entry("a.xml", b'0', b"first"));
+        assert!(read_all(&bytes).is_err());
     }
 
     #[test]
