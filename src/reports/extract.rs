@@ -186,7 +186,9 @@ fn look<'a>(
         }),
         Content::Empty if leaf.is_body && is_top => {}
         // Seen from Yahoo, May 2023: the reporter has nothing to say and says so in its way.
-        Content::Empty | Content::Placeholder if is_report_name(name) || is_packed_name(name) || !is_top => {
+        Content::Empty | Content::Placeholder
+            if is_report_name(name) || is_packed_name(name) || is_top && name.is_empty() && !leaf.is_body =>
+        {
             let reason = format!("the reporter sent an empty placeholder ({})", document.content.name());
             visit(unreadable(UnreadableKind::Empty, reason));
         }
