@@ -128,6 +128,23 @@ pub(super) fn check(digest: &ReportDigest) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses records that are not those of the digest.
+pub(super) fn check_rows(report: &ReadReport) -> Result<(), StoreError> {
+    let ReportRows::Records(records) = &report.rows else { return Ok(()) };
+    let messages = records.iter().fold(0u64, |sum, record| sum.saturating_add(record.messages()));
+    let digest = &report.digest;
+    if messages != digest.messages || u64::try_from(records.len()) != Ok(digest.records) {
+        return Err(StoreError::Contradiction(format!(
+            "report {}: {} records with {} messages announced, {} with {messages} given",
+            digest.key.report_id,
+            digest.records,
+            digest.messages,
+            records.len()
+        )));
+    }
+    Ok(())
+}
+
 /// Bytes that a waiting report takes in memory, roughly.
 pub(super) fn memory_bytes(report: &ReadReport) -> usize {
     let records = match &report.rows {
@@ -139,14 +156,15 @@ pub(super) fn memory_bytes(report: &ReadReport) -> usize {
 
 // ---- Storing ----
 
-/// First and last day of a report.
+/// First and last day of a report. Absurd ones are moved to the edge of a million years.
 pub(super) fn days(digest: &ReportDigest) -> (i32, i32) {
-    match digest.days {
+    const EDGE: i32 = 365_000_000;
+    let (first, last) = match digest.days {
         DaySpan::One(Day(day)) => (day, day),
-        DaySpan::Spread { first: Day(first), last: Day(last) } => {
-            (first, last.clamp(first, first.saturating_add(limits::REPORT_SPREAD_DAYS)))
-        }
-    }
+        DaySpan::Spread { first: Day(first), last: Day(last) } => (first, last),
+    };
+    let first = first.clamp(-EDGE, EDGE);
+    (first, last.clamp(first, first + limits::REPORT_SPREAD_DAYS))
 }
 
 /// The key of a digest.
@@ -226,14 +244,6 @@ pub(super) fn store(
     let domain_name_id = intern::name(work, digest.key.domain.as_str())?;
     match rows {
         ReportRows::Records(records) => {
-            if record::integer(digest.records) != i64::try_from(records.len()).unwrap_or(-1) {
-                return Err(StoreError::Contradiction(format!(
-                    "report {}: {} records announced, {} given",
-                    key.external_id,
-                    digest.records,
-                    records.len()
-                )));
-            }
             record::insert(work, place, domain_name_id, 0, &records)?;
         }
         ReportRows::Loaded(loading) => loading::take(work, loading, place, digest)?,

@@ -26,8 +26,8 @@ const FINISH: &str =
     "UPDATE message SET status = $1, kind = $2, reason = $3, duplicate_of = $4, deviations = $5,
     header_message_id = $6, subject = $7, header_from = $8, trust = $9, parser_version = $10, read_at_ms = $11
     WHERE message_id = $12";
-const SAME: &str = "SELECT message_id, raw_id FROM message
-    WHERE sha256 = $1 AND status <> 'pending' AND message_id <> $2 ORDER BY message_id LIMIT 1";
+const SAME: &str = "SELECT m.raw_id FROM message AS m JOIN raw AS r ON r.raw_id = m.raw_id
+    WHERE m.sha256 = $1 AND m.status <> 'pending' ORDER BY m.message_id LIMIT 1";
 const INSERT_UNREADABLE: &str =
     "INSERT INTO unreadable (message_id, seq, kind, reason, place) VALUES ($1, $2, $3, $4, $5)";
 const DELETE_UNREADABLE: &str = "DELETE FROM unreadable WHERE message_id = $1";
@@ -78,7 +78,7 @@ pub(super) fn insert(
     let size_bytes = i64::try_from(body.size_bytes()).unwrap_or(i64::MAX);
     // The same bytes imported again are not kept twice.
     let known_raw = match packed {
-        Some(_) => same(work, sha256, MessageId(-1))?.map(|(_, raw_id)| raw_id),
+        Some(_) => same_raw(work, sha256)?,
         None => None,
     };
     let mut purpose_words = String::new();
@@ -135,13 +135,9 @@ pub(super) fn json_array(items: impl Iterator<Item = String>) -> String {
     serde_json::Value::Array(items.map(serde_json::Value::String).collect()).to_string()
 }
 
-/// Another read message with the same bytes, and where its bytes are.
-fn same(work: &Work<'_>, sha256: &[u8; 32], but: MessageId) -> Result<Option<(i64, i64)>, StoreError> {
-    Ok(work
-        .connection
-        .prepare_cached(SAME)?
-        .query_row((sha256, but.0), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?)
+/// The kept bytes of another read message with this hash.
+fn same_raw(work: &Work<'_>, sha256: &[u8; 32]) -> Result<Option<i64>, StoreError> {
+    Ok(work.connection.prepare_cached(SAME)?.query_row([&sha256[..]], |row| row.get(0)).optional()?)
 }
 
 /// Queues a reading: see [`super::Store::finish_then`].
@@ -153,6 +149,7 @@ pub(super) fn queue_finish(
 ) -> Result<(), StoreError> {
     for report in &reading.reports {
         aggregate::check(&report.digest)?;
+        aggregate::check_rows(report)?;
     }
     let sha256 = match &message {
         MessageRef::New(message) => Some(body_sha256(&message.body)),
@@ -177,7 +174,12 @@ fn finish(
         MessageRef::Stored(id) => id,
         MessageRef::New(message) => {
             let sha256 = sha256.unwrap_or_else(|| body_sha256(&message.body));
-            insert(work, *message, &sha256, reading.packed.as_ref())?.id
+            let stored = insert(work, *message, &sha256, reading.packed.as_ref())?;
+            if stored.spool_file.is_some() {
+                // The name must be on disk before the row that refers to it.
+                raw::sync_folder(work.spool)?;
+            }
+            stored.id
         }
     };
     let pending = work

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use mailsonde::clock::{Day, Timestamp};
 use mailsonde::limits;
+use mailsonde::reports::digest::DaySpan;
 use mailsonde::reports::{Unreadable, UnreadableKind};
 use mailsonde::store::{
     MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, ReportRows, ReprocessFilter, Store, pack,
@@ -137,6 +138,32 @@ fn long_periods_are_spread() {
     assert_eq!((whole.totals.sums.messages, whole.totals.sums.reports), (211, 1));
     assert_eq!(whole.rows[0].first, Some(Timestamp::from_seconds(MARCH)));
     assert_eq!(reader.records(&day(0)).unwrap().totals.count, 211);
+    assert_sound(&reader);
+}
+
+/// Periods that no calendar knows: kept, counted, shown, recounted.
+#[test]
+fn absurd_periods_are_kept() {
+    let (_folder, store) = new_store();
+    let edges = [i64::MIN, i64::MIN / 2, -1, 0, i64::MAX / 2, i64::MAX];
+    let mut reports = 0;
+    for (at, begin) in edges.into_iter().enumerate() {
+        for end in edges.into_iter().filter(|end| *end >= begin) {
+            let mut sketch = passing(&format!("{at}"), 3);
+            (sketch.begin, sketch.end) = (begin, begin);
+            let mut report = sketch.read();
+            (report.digest.report.end, report.digest.key.end) = (end, end);
+            report.digest.days =
+                DaySpan::Spread { first: Day::of_seconds(begin), last: Day::of_seconds(end) };
+            let message = MessageRef::New(Box::new(mail(&format!("{begin} {end}"), 0)));
+            store.finish(message, reading(Trust::Imported, vec![report])).unwrap();
+            reports += 1;
+        }
+    }
+    assert_eq!((totals(&store).reports, totals(&store).messages), (reports, 3 * reports));
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.records(&Query::default()).unwrap().totals.count, 3 * reports);
+    assert_eq!(reader.sources(&Query::default()).unwrap().totals.messages, 3 * reports);
     assert_sound(&reader);
 }
 

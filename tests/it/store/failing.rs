@@ -110,12 +110,17 @@ fn contradictions_are_refused_whole() {
         change(&mut bad);
         store.finish(MessageRef::Stored(id), reading(Trust::Pending, vec![good.read(), bad]))
     };
-    let changes: [&dyn Fn(&mut mailsonde::store::ReadReport); 5] = [
+    let changes: [&dyn Fn(&mut mailsonde::store::ReadReport); 6] = [
         &|report| report.digest.messages += 1,
         &|report| report.digest.dmarc_pass = 0,
         &|report| report.digest.records = 7,
         &|report| report.rows = ReportRows::Records(Vec::new()),
         &|report| report.rows = ReportRows::NotNeeded,
+        &|report| {
+            if let ReportRows::Records(records) = &mut report.rows {
+                records[0].count = Some(8);
+            }
+        },
     ];
     for change in changes {
         let error = finish(change).unwrap_err();
