@@ -151,8 +151,9 @@ pub const RECEIVED_FIELDS: usize = 100;
 pub const BODIES_MEMORY_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of a spooled body that are gathered before they are written.
 pub const SPOOL_BLOCK_BYTES: usize = 256 * 1024;
-/// Connections that wait to be accepted on one listener.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// Connections that wait to be accepted on one listener: the most that Linux gives by default. A burst that
+/// does not fit waits a second for its next try.
+pub const LISTEN_BACKLOG: i32 = 4_096;
 /// Clients whose sessions and messages are counted at once.
 pub const CLIENTS: usize = 100_000;
 /// Longest pause after a failed accept, as when no file descriptor is left.
