@@ -554,6 +554,29 @@ fn every_setting_is_in_the_reference() {
     findings.none();
 }
 
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let mut findings = Findings::default();
+    // The golden files quote hostile text, links among it.
+    let is_ours =
+        |path: &String| path.rsplit('.').next() == Some("md") && !path.starts_with("fixtures/render/");
+    for path in files("").into_iter().filter(is_ours) {
+        let text = read(&path);
+        let folder = Path::new(&path).parent().unwrap_or(Path::new(""));
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            if !root().join(folder).join(target).exists() {
+                let rule = format!("link to `{target}`, which is not there");
+                findings.add(&path, line_of(&text, at), &rule, "write the document or mend the link");
+            }
+        }
+    }
+    findings.none();
+}
+
 // ---- Files ----
 
 #[test]
