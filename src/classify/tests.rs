@@ -161,7 +161,8 @@ fn bare_files() {
         ("a.txt", "hello", MessageKind::Other),
         ("a.eml", "hello", MessageKind::Other),
         ("a.xml", "hello", MessageKind::Aggregate),
-        ("", "", MessageKind::Other),
+        ("empty.txt", "", MessageKind::Other),
+        ("empty.xml.gz", "", MessageKind::Aggregate),
     ];
     for (name, text, want) in cases {
         let reading = read_file(name, text.as_bytes(), Timestamp::from_seconds(0), &mut |_| {});
