@@ -229,6 +229,7 @@ fn a_client_that_never_reads_is_let_go() {
     let sink = TestSink::start_with(&|options: &mut SinkOptions| {
         options.limits.write_timeout = Duration::from_millis(500);
         options.limits.session.junk_commands = usize::MAX;
+        options.limits.session.commands = usize::MAX;
     });
     let mut client = Client::greeted(sink.address());
     client.socket.set_write_timeout(Some(Duration::from_secs(5))).unwrap();

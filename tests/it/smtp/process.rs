@@ -73,6 +73,7 @@ fn serve(files: u64) {
         options.limits.session.overlong_line_bytes = usize::MAX;
         options.limits.write_timeout = Duration::from_secs(3);
         options.limits.session.junk_commands = usize::MAX;
+        options.limits.session.commands = usize::MAX;
     });
     sink.inbox.counts_only.store(true, Ordering::SeqCst);
     println!("listening on {}", sink.address());
