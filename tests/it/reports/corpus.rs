@@ -76,3 +76,39 @@ fn real_reports() {
     ];
     assert_eq!(sums, BTreeMap::from(want));
 }
+
+/// Every report of the index, packed, mailed or bare, with the sums of the index.
+#[test]
+fn the_index() {
+    let Some(folder) = shared("corpus") else { return };
+    let index = std::fs::read_to_string(folder.join("INDEX.md")).unwrap();
+    let mut source = String::new();
+    let mut seen = 0;
+    let mut differ = Vec::new();
+    for line in index.lines() {
+        if let Some(heading) = line.strip_prefix("### ") {
+            source = heading.split(" — ").next().unwrap_or_default().to_owned();
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", name, _, facts, ""] = cells.as_slice() else { continue };
+        if !facts.starts_with("aggregate;") {
+            continue;
+        }
+        seen += 1;
+        let number = |after: &str, unit: &str| -> u64 {
+            let facts = facts.rsplit_once(after).map_or(*facts, |(_, rest)| rest);
+            let words: Vec<&str> = facts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+            let at = words.iter().position(|word| *word == unit).unwrap();
+            words[at - 1].parse().unwrap_or(0)
+        };
+        let messages = number("p=", "messages");
+        let pass: u64 = facts.split("pass ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        let read = read_file(&folder.join(&source).join(name));
+        if (read.messages(), read.passing()) != (messages, pass) {
+            let got = (read.messages(), read.passing());
+            differ.push(format!("{source}/{name}: index {messages} {pass}, we {got:?} {:?}", read.unread));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    assert_eq!(seen, 71);
+}
