@@ -65,12 +65,12 @@ impl<'a> Part<'a> {
     pub fn decode(&self) -> (Cow<'a, [u8]>, Option<&'static str>) {
         if self.transfer == Transfer::Identity {
             if is_undeclared_base64(self.raw) {
-                return (Transfer::Base64.decode(self.raw).0, Some("base64-undeclared"));
+                return (Transfer::Base64.decode(self.raw).0, Some(note::BASE64_UNDECLARED));
             }
             return (Cow::Borrowed(self.raw), None);
         }
         let (bytes, is_repaired) = self.transfer.decode(self.raw);
-        (bytes, is_repaired.then_some("base64-repaired"))
+        (bytes, is_repaired.then_some(note::BASE64_REPAIRED))
     }
 
     /// The text in Unicode, at most about `limit` bytes of it.
@@ -127,6 +127,44 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The names of a message's own deviations. `reports::quirk` says what each means.
+pub mod note {
+    /// See `reports::quirk`.
+    pub const CONTENT_TYPE_TYPO: &str = "content-type-typo";
+    /// See `reports::quirk`.
+    pub const CONTENT_TYPE_MISSING: &str = "content-type-missing";
+    /// See `reports::quirk`.
+    pub const BASE64_UNDECLARED: &str = "base64-undeclared";
+    /// See `reports::quirk`.
+    pub const BASE64_REPAIRED: &str = "base64-repaired";
+    /// See `reports::quirk`.
+    pub const RFC822_ENCODED: &str = "rfc822-encoded";
+    /// See `reports::quirk`.
+    pub const BOUNDARY_NOT_CLOSED: &str = "boundary-not-closed";
+    /// See `reports::quirk`.
+    pub const BOUNDARY_MISSING: &str = "boundary-missing";
+    /// See `reports::quirk`.
+    pub const MIME_TOO_MANY_PARTS: &str = "mime-too-many-parts";
+    /// See `reports::quirk`.
+    pub const MIME_TOO_DEEP: &str = "mime-too-deep";
+    /// See `reports::quirk`.
+    pub const HEADER_TOO_LONG: &str = "header-too-long";
+
+    /// All of them.
+    pub const ALL: [&str; 10] = [
+        CONTENT_TYPE_TYPO,
+        CONTENT_TYPE_MISSING,
+        BASE64_UNDECLARED,
+        BASE64_REPAIRED,
+        RFC822_ENCODED,
+        BOUNDARY_NOT_CLOSED,
+        BOUNDARY_MISSING,
+        MIME_TOO_MANY_PARTS,
+        MIME_TOO_DEEP,
+        HEADER_TOO_LONG,
+    ];
+}
+
 /// Types of reports about other messages, which they quote.
 const QUOTING: [&str; 3] = ["feedback-report", "delivery-status", "disposition-notification"];
 
@@ -149,16 +187,16 @@ impl<'a> Walk<'a> {
     /// Walks one entity: a leaf, a multipart or an attached message.
     fn entity(&mut self, header: &Header, body: &'a [u8], standing: Standing, depth: usize, default: &str) {
         if header.is_cut {
-            self.note("header-too-long", "");
+            self.note(note::HEADER_TOO_LONG, "");
         }
         if header.has_type_typo {
-            self.note("content-type-typo", "");
+            self.note(note::CONTENT_TYPE_TYPO, "");
         }
         let kind = if header.content_type.is_empty() { default } else { header.content_type.as_str() };
         let transfer = header.transfer.unwrap_or(Transfer::Identity);
         if kind.starts_with("multipart/") {
             if depth >= limits::MIME_DEPTH {
-                self.note("mime-too-deep", "");
+                self.note(note::MIME_TOO_DEEP, "");
             } else if self.multipart(header, kind, body, standing, depth) {
                 return;
             }
@@ -166,9 +204,9 @@ impl<'a> Walk<'a> {
         if is_message_type(kind) && standing != Standing::Quoted {
             if transfer != Transfer::Identity {
                 // Decoded and looked into like any other attachment that holds a mail.
-                self.note("rfc822-encoded", kind);
+                self.note(note::RFC822_ENCODED, kind);
             } else if depth >= limits::MIME_DEPTH {
-                self.note("mime-too-deep", "");
+                self.note(note::MIME_TOO_DEEP, "");
             } else {
                 let (block, inner) = split(body);
                 let inner_header = Header::parse(block);
@@ -192,10 +230,10 @@ impl<'a> Walk<'a> {
         depth: usize,
     ) {
         if self.parts.len() >= limits::MIME_PARTS {
-            return self.note("mime-too-many-parts", "");
+            return self.note(note::MIME_TOO_MANY_PARTS, "");
         }
         if header.content_type.is_empty() && !header.file_name.is_empty() && !header.has_type_typo {
-            self.note("content-type-missing", &header.file_name);
+            self.note(note::CONTENT_TYPE_MISSING, &header.file_name);
         }
         let number = self.parts.len() + 1;
         let place = match header.file_name.as_str() {
@@ -229,7 +267,7 @@ impl<'a> Walk<'a> {
         let boundary = match header.boundary.as_deref().map(|b| b.trim_end().as_bytes()) {
             Some(boundary) if !boundary.is_empty() => boundary,
             _ => {
-                self.note("boundary-missing", kind);
+                self.note(note::BOUNDARY_MISSING, kind);
                 guessed = guess_boundary(body);
                 guessed
             }
@@ -244,7 +282,7 @@ impl<'a> Walk<'a> {
         let mut splitter = Splitter::new(body, boundary);
         while let Some(part) = splitter.next() {
             if self.parts.len() >= limits::MIME_PARTS {
-                self.note("mime-too-many-parts", "");
+                self.note(note::MIME_TOO_MANY_PARTS, "");
                 break;
             }
             let (block, inner) = split(part);
@@ -259,7 +297,7 @@ impl<'a> Walk<'a> {
             number += 1;
         }
         if number > 0 && !splitter.is_closed {
-            self.note("boundary-not-closed", "");
+            self.note(note::BOUNDARY_NOT_CLOSED, "");
         }
         number > 0
     }

@@ -114,6 +114,9 @@ mod tests {
             );
             assert!(meaning.ends_with('.'), "{name}");
         }
+        for name in crate::mail::message::note::ALL {
+            assert!(names.contains(&name), "{name} of a message has no meaning here");
+        }
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
