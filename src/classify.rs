@@ -4,6 +4,7 @@
 
 use crate::clock::Timestamp;
 use crate::limits;
+use crate::mail::cms;
 use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
@@ -185,8 +186,14 @@ impl Walk<'_> {
                 self.reading.deviations.note(name, &place, "", "");
             }
             if matches!(part.content_type.as_str(), "application/pkcs7-mime" | "application/x-pkcs7-mime") {
-                let reason = "an opaque S/MIME part is not supported";
-                self.reading.unreadable.push(Unreadable::new(UnreadableKind::Unsupported, reason).at(&place));
+                match cms::signed_content(&bytes).filter(|_| layers < limits::ARCHIVE_LAYERS) {
+                    Some(inner) => self.mail(&Message::parse(&inner), &place, layers + 1),
+                    None => {
+                        let reason = "an S/MIME part that is encrypted or damaged is not supported";
+                        let error = Unreadable::new(UnreadableKind::Unsupported, reason).at(&place);
+                        self.reading.unreadable.push(error);
+                    }
+                }
                 continue;
             }
             let leaf = Leaf {

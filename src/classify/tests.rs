@@ -154,6 +154,27 @@ fn mails_in_an_archive_do_not_widen_its_budget() {
 }
 
 #[test]
+fn a_report_in_an_opaque_signature_is_found() {
+    use crate::mail::cms::tests::{signed, value};
+    let inner = format!("Content-Type: text/xml\r\n\r\n{REPORT}");
+    let mut raw =
+        b"From: a@b.example\r\nContent-Type: application/pkcs7-mime; name=smime.p7m\r\n\r\n".to_vec();
+    raw.extend(signed(&value(0x04, inner.as_bytes()), value));
+    let mut messages = 0;
+    let mut found = |found: Found<'_>| {
+        if let Found::Aggregate { digest, .. } = found {
+            messages += digest.messages;
+        }
+    };
+    let reading = read_file("a.eml", &raw, Timestamp::from_seconds(0), &mut found);
+    assert_eq!((reading.kind, reading.aggregates), (MessageKind::Aggregate, 1));
+    raw.truncate(200);
+    let reading = read_file("a.eml", &raw, Timestamp::from_seconds(0), &mut |_| {});
+    assert_eq!(reading.unreadable.first().map(|error| error.kind), Some(UnreadableKind::Unsupported));
+    assert_eq!(messages, 1);
+}
+
+#[test]
 fn bare_files() {
     let cases = [
         ("a.xml", REPORT, MessageKind::Aggregate),

@@ -1,6 +1,7 @@
 //! One message and its envelope, in memory. Pure.
 
 pub mod address;
+pub mod cms;
 pub mod envelope;
 mod header;
 pub mod inbox;
