@@ -94,6 +94,35 @@ pub const REPORT_SPREAD_DAYS: i32 = 400;
 /// Domains for which unclaimed reports are counted apart.
 pub const UNCLAIMED_DOMAINS: usize = 10_000;
 
+// ---- TLS and failure reports ----
+
+/// Text of one date that is looked at, bytes.
+pub const DATE_BYTES: usize = 256;
+/// Unpacked bytes of one TLS report. Real ones have a few KiB; one of 100,000 failure details 30 MB.
+pub const TLS_REPORT_BYTES: usize = 32 * 1024 * 1024;
+/// Policies of one TLS report.
+pub const TLS_POLICIES: usize = 10_000;
+/// Failure details of one TLS report.
+pub const TLS_FAILURE_DETAILS: usize = 100_000;
+/// Policy strings kept of one policy: the lines of an MTA-STS policy or the TLSA records of a host.
+pub const TLS_POLICY_STRINGS: usize = 100;
+/// MX hosts kept of one policy.
+pub const TLS_MX_HOSTS: usize = 100;
+/// Reports of one JSON document.
+pub const TLS_DOCUMENT_REPORTS: usize = 100;
+/// Bytes of one part of a failure report that are looked at: its fields, a notice, a quoted header.
+pub const FAILURE_PART_BYTES: usize = 512 * 1024;
+/// Fields of one part of a failure report that are looked at.
+pub const FAILURE_FIELDS: usize = 2_000;
+/// Text kept of one field of a failure report, bytes; canonicalized bodies are long.
+pub const FAILURE_TEXT_BYTES: usize = 64 * 1024;
+/// Values kept of one field of a failure report that may be repeated.
+pub const FAILURE_VALUES: usize = 100;
+/// Results of one Authentication-Results field.
+pub const AUTH_RESULTS: usize = 100;
+/// Properties of one result of an Authentication-Results field.
+pub const AUTH_RESULT_PROPERTIES: usize = 50;
+
 // ---- Receiver ----
 
 /// Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and extensions.

@@ -222,6 +222,14 @@ fn decode_raw(value: &[u8]) -> String {
     unfolded.trim().to_owned()
 }
 
+/// A value with its encoded words decoded (RFC 2047), on one line, cut to what is kept of a field.
+pub fn decode_words(value: &str) -> String {
+    let field = format!("Subject: {}\r\n\r\n", one_line(value));
+    let parsed = MessageParser::new().parse_headers(field.as_bytes());
+    let subject = parsed.as_ref().and_then(|message| message.subject());
+    subject.map_or_else(|| one_line(value), one_line)
+}
+
 /// A text on one line, without controls, cut to what is kept of a field.
 fn one_line(text: &str) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -285,6 +293,21 @@ mod tests {
         assert_eq!(header.content_type, "application/gzip");
         assert_eq!(header.file_name, "long!name.gz");
         assert_eq!(header.transfer, Some(Transfer::Base64));
+    }
+
+    #[test]
+    fn encoded_words() {
+        let cases = [
+            ("plain", "plain"),
+            ("=?utf-8?B?w5xiZXJzaWNodA==?= <a@b>", "\u{dc}bersicht <a@b>"),
+            ("=?iso-8859-1?q?a=E9_b?=\r\n =?iso-8859-1?Q?c?= d", "a\u{e9} bc d"),
+            ("=?utf-8?Q?a", "=?utf-8?Q?a"),
+            ("", ""),
+        ];
+        for (value, want) in cases {
+            assert_eq!(decode_words(value), want, "{value:?}");
+        }
+        assert!(decode_words(&"=?utf-8?Q?".repeat(10_000)).len() <= limits::HEADER_TEXT_BYTES);
     }
 
     #[test]

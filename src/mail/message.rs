@@ -21,6 +21,8 @@ pub struct Message<'a> {
     pub header: Header,
     /// The headers of messages attached to it, in order.
     pub nested: Vec<Header>,
+    /// The bytes of those messages, header and body, in the same order.
+    pub nested_raw: Vec<&'a [u8]>,
     /// Its leaf parts in order, at most [`limits::MIME_PARTS`].
     pub parts: Vec<Part<'a>>,
     /// Deviations: name (listed in `reports::quirk`) and place.
@@ -108,11 +110,23 @@ impl<'a> Message<'a> {
             }
             None => raw,
         };
-        let mut walk = Walk { parts: Vec::new(), nested: Vec::new(), within: None, notes: Vec::new() };
+        let mut walk = Walk {
+            parts: Vec::new(),
+            nested: Vec::new(),
+            nested_raw: Vec::new(),
+            within: None,
+            notes: Vec::new(),
+        };
         let (block, body) = split(raw);
         let header = Header::parse(block);
         walk.entity(&header, body, Standing::Top, 0, "");
-        Self { header, nested: walk.nested, parts: walk.parts, notes: walk.notes }
+        Self {
+            header,
+            nested: walk.nested,
+            nested_raw: walk.nested_raw,
+            parts: walk.parts,
+            notes: walk.notes,
+        }
     }
 
     /// The header of the message that holds a part: an attached one's, else its own.
@@ -172,6 +186,7 @@ const QUOTING: [&str; 3] = ["feedback-report", "delivery-status", "disposition-n
 struct Walk<'a> {
     parts: Vec<Part<'a>>,
     nested: Vec<Header>,
+    nested_raw: Vec<&'a [u8]>,
     /// The attached message in which the walk is.
     within: Option<usize>,
     notes: Vec<(&'static str, String)>,
@@ -212,6 +227,7 @@ impl<'a> Walk<'a> {
                 let inner_header = Header::parse(block);
                 let outer = self.within.replace(self.nested.len());
                 self.nested.push(inner_header.clone());
+                self.nested_raw.push(body);
                 self.entity(&inner_header, inner, Standing::Nested, depth + 1, "");
                 self.within = outer;
                 return;
@@ -288,8 +304,9 @@ impl<'a> Walk<'a> {
             let (block, inner) = split(part);
             let part_header = Header::parse(block);
             let part_kind = part_header.content_type.as_str();
-            is_quoting |= kind == "multipart/report"
-                && part_kind.strip_prefix("message/").is_some_and(|name| QUOTING.contains(&name));
+            // Seen from Netease, 2018: a feedback report in a multipart/mixed quotes as well.
+            let quotes = part_kind.strip_prefix("message/").is_some_and(|name| QUOTING.contains(&name));
+            is_quoting |= quotes && (kind == "multipart/report" || part_kind == "message/feedback-report");
             // RFC 6522 §3: text for people, the report, and third what it is about.
             let is_quoted = is_quoting && (number >= 2 || is_message_type(part_kind));
             let standing = if is_quoted { Standing::Quoted } else { standing };

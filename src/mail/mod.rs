@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cms;
+pub mod auth_results;
 pub mod envelope;
 mod header;
 pub mod inbox;
@@ -9,6 +10,8 @@ pub mod message;
 pub mod transfer;
 
 pub use address::{Address, DomainName, ReversePath};
+pub use auth_results::{AuthResults, MethodResult};
 pub use envelope::{Body, Envelope, Origin, TlsSession};
+pub use header::decode_words;
 pub use inbox::{Inbox, MessageId, Purpose, Refusal};
 pub use message::{Header, Message, Part, Standing};
