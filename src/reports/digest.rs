@@ -342,6 +342,46 @@ pub fn days_of(begin: i64, end: i64) -> DaySpan {
     DaySpan::Spread { first, last }
 }
 
+/// The share of day number `index` of `days` days in `count`: whole numbers, exact sum.
+///
+/// Largest remainder over equal shares: the first `count % days` days get one more. An index beyond the
+/// last day gets none.
+const fn share_of_day(count: u64, days: u64, index: u64) -> u64 {
+    if days == 0 || index >= days {
+        return 0;
+    }
+    let more = if index < count % days { 1 } else { 0 };
+    count / days + more
+}
+
+impl DaySpan {
+    /// The first day: the rows are kept under it.
+    pub const fn first(self) -> Day {
+        match self {
+            Self::One(day) => day,
+            Self::Spread { first, .. } => first,
+        }
+    }
+
+    /// The last day.
+    pub const fn last(self) -> Day {
+        match self {
+            Self::One(day) => day,
+            Self::Spread { last, .. } => last,
+        }
+    }
+
+    /// Spreads a count evenly over the days: every day with its whole number, summing up to `count`.
+    pub fn spread(self, count: u64) -> impl Iterator<Item = (Day, u64)> {
+        let first = self.first().0;
+        let days = u64::try_from(i64::from(self.last().0) - i64::from(first) + 1).unwrap_or(1);
+        (0..days).map(move |index| {
+            let day = Day(first.saturating_add(i32::try_from(index).unwrap_or(i32::MAX)));
+            (day, share_of_day(count, days, index))
+        })
+    }
+}
+
 // ---- Names from outside ----
 
 /// What the file name and the subject say of a report (RFC 9990 §3.5.2).

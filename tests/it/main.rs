@@ -17,6 +17,9 @@ mod ingest;
 /// The sample mails, whole and damaged.
 mod fixtures;
 
+/// TLS reports.
+mod tls_reports;
+
 /// The receiver over real sockets: dialogues, limits, TLS, load.
 mod smtp;
 

@@ -1,11 +1,10 @@
 //! Texts of an aggregate report to values, with every repair named.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr};
 
 use crate::mail::DomainName;
 use crate::reports::aggregate::{AuthResult, Disposition, Evaluated, Source};
-use crate::reports::quirk;
+use crate::reports::{address_text, quirk};
 
 /// A value and, where the text was not in its plain form, the name of the deviation.
 pub(super) type Noted<T> = (T, Option<&'static str>);
@@ -15,55 +14,11 @@ pub(super) type Noted<T> = (T, Option<&'static str>);
 /// IPv4-mapped IPv6 is IPv4. Brackets, a zone, a port, a host prefix length and leading zeros are
 /// taken off and noted; other text is kept as text.
 pub(super) fn source(text: &str) -> Noted<Source> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        let canonical = ip.to_canonical();
-        return (Source::Ip(canonical), (canonical != ip).then_some(quirk::SOURCE_IP_REWRITTEN));
-    }
-    if text.is_empty() {
-        return (Source::Missing, None);
-    }
-    match odd_address(text) {
-        Some(ip) => (Source::Ip(ip.to_canonical()), Some(quirk::SOURCE_IP_REWRITTEN)),
+    match address_text::ip(text) {
+        _ if text.is_empty() => (Source::Missing, None),
+        Some((ip, is_odd)) => (Source::Ip(ip), is_odd.then_some(quirk::SOURCE_IP_REWRITTEN)),
         None => (Source::Text(text.to_owned()), Some(quirk::SOURCE_IP_TEXT)),
     }
-}
-
-/// Reads an address in a form that the standard library refuses.
-fn odd_address(text: &str) -> Option<IpAddr> {
-    let inner = match text.strip_prefix('[') {
-        Some(rest) => rest.split(']').next()?,
-        None => text,
-    };
-    let inner = match inner.get(..5) {
-        Some(prefix) if prefix.eq_ignore_ascii_case("ipv6:") => inner.get(5..)?,
-        _ => inner,
-    };
-    let inner = inner.split('%').next()?.trim();
-    let inner = match inner.split_once('/') {
-        Some((address, "32" | "128")) => address,
-        Some(_) => return None,
-        None => inner,
-    };
-    if let Ok(ip) = inner.parse::<IpAddr>() {
-        return Some(ip);
-    }
-    // A port after an IPv4 address; one after IPv6 needs brackets and is gone already.
-    let inner = match inner.split_once(':') {
-        Some((address, port)) if !port.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => address,
-        Some(_) => return None,
-        None => inner,
-    };
-    let mut octets = [0u8; 4];
-    let mut pieces = inner.split('.');
-    for octet in &mut octets {
-        let piece = pieces.next()?;
-        if piece.is_empty() || piece.len() > 3 || !piece.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        // Leading zeros are padding here, never octal: reporters pad to three digits.
-        *octet = piece.parse().ok()?;
-    }
-    pieces.next().is_none().then_some(IpAddr::V4(Ipv4Addr::from(octets)))
 }
 
 /// Reads `count`: messages.
