@@ -5,6 +5,7 @@ pub mod aggregate;
 pub mod deviation;
 pub mod digest;
 pub mod extract;
+pub mod failure;
 mod inflate;
 mod open_words;
 pub mod quirk;

@@ -20,6 +20,9 @@ mod fixtures;
 /// TLS reports.
 mod tls_reports;
 
+/// Failure reports and other feedback.
+mod failure_reports;
+
 /// The receiver over real sockets: dialogues, limits, TLS, load.
 mod smtp;
 
