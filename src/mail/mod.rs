@@ -7,6 +7,7 @@ pub mod envelope;
 mod header;
 pub mod inbox;
 pub mod message;
+pub mod status_code;
 pub mod transfer;
 
 pub use address::{Address, DomainName, ReversePath};
