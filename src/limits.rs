@@ -123,6 +123,27 @@ pub const AUTH_RESULTS: usize = 100;
 /// Properties of one result of an Authentication-Results field.
 pub const AUTH_RESULT_PROPERTIES: usize = 50;
 
+// ---- Bounces ----
+
+/// Text read of one part of a bounce, bytes: bounces return whole mails of 20 MB.
+pub const BOUNCE_TEXT_BYTES: usize = 1024 * 1024;
+/// Text read of all parts of one bounce together, bytes.
+pub const BOUNCE_TOTAL_BYTES: usize = 4 * 1024 * 1024;
+/// Words of the bounce itself in which phrases are looked for, bytes; what it returns is not searched.
+pub const BOUNCE_WORDS_BYTES: usize = 64 * 1024;
+/// Bytes of one line of a bounce; the rest of a longer one is not looked at.
+pub const BOUNCE_LINE_BYTES: usize = 8 * 1024;
+/// Lines read of one part of a bounce.
+pub const BOUNCE_LINES: usize = 50_000;
+/// Recipients kept of one bounce; the rest is counted.
+pub const BOUNCE_RECIPIENTS: usize = 1_000;
+/// Diagnostic text kept of one recipient, bytes.
+pub const BOUNCE_DIAGNOSTIC_BYTES: usize = 4 * 1024;
+/// Header fields kept of the message that a bounce returns.
+pub const BOUNCE_ORIGINAL_FIELDS: usize = 200;
+/// Reasons noted for the kind of one mail.
+pub const BOUNCE_MARKS: usize = 50;
+
 // ---- Receiver ----
 
 /// Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and extensions.

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod cms;
 pub mod auth_results;
+pub mod delivery_status;
 pub mod envelope;
 mod header;
 pub mod inbox;

@@ -38,3 +38,6 @@ mod cli;
 /// Mail in at the socket, rows out of the command line.
 #[cfg(test)]
 mod pipeline;
+
+/// Bounces, delay warnings, automatic answers: the third-party collection, our fixtures, the cases.
+mod bounces;
