@@ -268,12 +268,86 @@ CREATE TABLE report_rollup (
     PRIMARY KEY (domain_id, day, reporter_id, trust, span)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- TLS reports ---------------------------------------------------------------------------------
+
+-- One row: what one SMTP TLS report (RFC 8460) says of one domain, as one message brought it.
+CREATE TABLE tls_report (
+    domain_id      INTEGER NOT NULL REFERENCES domain (domain_id), -- the mail domain; '' where nothing names one
+    day            INTEGER NOT NULL,   -- UTC day of the middle of its period; first day of a long one
+    report_id      INTEGER NOT NULL,   -- ours; the reporter's is external_id
+    last_day       INTEGER NOT NULL,   -- = day, or the last day over which its sessions are spread
+    is_future      INTEGER NOT NULL,   -- 1: it ended over a day after it was read
+    status         TEXT NOT NULL,      -- counted | set-aside | duplicate, as in report
+    is_conflicting INTEGER NOT NULL,   -- 1: reports with the same key and other values exist
+    duplicate_of   INTEGER,            -- report_id of the one with the same values; NULL unless duplicate
+    message_id     INTEGER NOT NULL,   -- the message that brought it
+    place          TEXT NOT NULL,      -- part and entry names in the message
+    received_at_ms INTEGER NOT NULL,   -- when that message came
+    trust          TEXT NOT NULL,      -- what is counted, as in report
+    own_trust      TEXT NOT NULL,      -- the same of its own mail alone
+    reporter_id    INTEGER NOT NULL REFERENCES reporter (reporter_id),
+    external_id    TEXT NOT NULL,      -- report-id without < > and blanks: part of the key
+    begin_at       INTEGER NOT NULL,   -- start-datetime
+    end_at         INTEGER NOT NULL,   -- end-datetime, as reported, usually the last second
+    content_sha256 BLOB NOT NULL,      -- of the values read
+    policies       INTEGER NOT NULL,   -- rows in tls_policy
+    successful_sessions INTEGER NOT NULL, -- sum over its policies
+    failed_sessions INTEGER NOT NULL,  -- sum over its policies, as their summaries say
+    parser_version INTEGER NOT NULL,
+    organization_name TEXT,            -- as written
+    contact_info   TEXT,
+    written_id     TEXT NOT NULL,      -- report-id as written
+    deviations     TEXT NOT NULL,      -- names of deviations from the standard, a JSON array
+    PRIMARY KEY (domain_id, day, report_id)
+) STRICT, WITHOUT ROWID;
+
+-- The reports under one key (domain, reporter, id, period), and the promise that only one counts.
+CREATE INDEX tls_report_key ON tls_report (external_id, reporter_id, begin_at, end_at, domain_id);
+CREATE UNIQUE INDEX tls_report_counted_once
+    ON tls_report (domain_id, reporter_id, external_id, begin_at, end_at) WHERE status = 'counted';
+CREATE INDEX tls_report_message ON tls_report (message_id);
+
+-- One row: one policy of one TLS report with the sessions under it. It counts if its report does.
+CREATE TABLE tls_policy (
+    domain_id      INTEGER NOT NULL,
+    day            INTEGER NOT NULL,
+    report_id      INTEGER NOT NULL,
+    seq            INTEGER NOT NULL,   -- order in the report, from 0
+    policy_type    TEXT NOT NULL,      -- tlsa | sts | no-policy-found | another word | '' for none
+    policy_domain  TEXT,               -- policy-domain; an MX host for DANE; NULL where there is none
+    policy_string  TEXT NOT NULL,      -- lines of the policy, a JSON array
+    mx_host        TEXT NOT NULL,      -- MX hosts or patterns, a JSON array
+    successful_sessions INTEGER,       -- total-successful-session-count; NULL where it could not be read
+    failed_sessions INTEGER,           -- total-failure-session-count, which contains the details; NULL likewise
+    PRIMARY KEY (domain_id, day, report_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- One row: sessions of one policy that failed for one cause between two hosts.
+CREATE TABLE tls_failure (
+    domain_id      INTEGER NOT NULL,
+    day            INTEGER NOT NULL,
+    report_id      INTEGER NOT NULL,
+    policy_seq     INTEGER NOT NULL,   -- seq in tls_policy
+    seq            INTEGER NOT NULL,   -- order in the policy, from 0
+    result_type    TEXT NOT NULL,      -- a word of RFC 8460 section 4.3 or another word; '' for none
+    sending_mta_ip BLOB,               -- written like `source`
+    receiving_mx_hostname TEXT,
+    receiving_mx_helo TEXT,
+    receiving_ip   BLOB,               -- written like `source`
+    failed_sessions INTEGER,           -- failed-session-count; NULL where it could not be read
+    additional_information TEXT,
+    failure_reason_code TEXT,
+    PRIMARY KEY (domain_id, day, report_id, policy_seq, seq)
+) STRICT, WITHOUT ROWID;
+
+-- ---- Reports for others --------------------------------------------------------------------------
+
 -- One row: one report for a domain that is not watched. Its message is kept; it is in no total.
 CREATE TABLE unclaimed (
     domain      TEXT NOT NULL,         -- policy domain; '' beyond the number of domains that are kept apart
     message_id  INTEGER NOT NULL REFERENCES message (message_id),
     seq         INTEGER NOT NULL,      -- order within the message
-    messages    INTEGER NOT NULL,      -- as reported
+    messages    INTEGER NOT NULL,      -- as reported; 0 for TLS and failure reports
     PRIMARY KEY (domain, message_id, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -353,6 +427,16 @@ CREATE TABLE probe_step (
 ) STRICT, WITHOUT ROWID;
 
 -- ---- Views for people with sqlite3 or Datasette ----------------------------------------------------
+
+-- One row: sessions of one policy of one counted TLS report.
+CREATE VIEW v_tls AS
+SELECT d.name AS domain, strftime('%Y-%m-%d', r.day * 86400, 'unixepoch') AS day, p.name_key AS reporter,
+       r.written_id AS report_id, c.policy_type, c.policy_domain, c.successful_sessions, c.failed_sessions
+FROM tls_report AS r
+JOIN tls_policy AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
+JOIN domain AS d ON d.domain_id = r.domain_id
+JOIN reporter AS p ON p.reporter_id = r.reporter_id
+WHERE r.status = 'counted';
 
 -- One row: one received mail or imported file, readable.
 CREATE VIEW v_messages AS

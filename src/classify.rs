@@ -9,6 +9,7 @@ use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Stand
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
 use crate::reports::sniff::{Content, SNIFF_BYTES, sniff};
+use crate::reports::tls::TlsDigest;
 use crate::reports::{Budget, Deviations, Unreadable, UnreadableKind};
 
 /// What a message is.
@@ -77,10 +78,12 @@ pub enum Found<'a> {
         /// The records.
         records: Records<'a>,
     },
-    /// A TLS report, recognised and not read further.
+    /// A TLS report that was read whole.
     Tls {
         /// Where.
         place: String,
+        /// Its values and sums.
+        digest: Box<TlsDigest>,
     },
 }
 
@@ -99,6 +102,8 @@ pub struct MailReading {
     pub tls_reports: usize,
     /// What looks like a report and cannot be read.
     pub unreadable: Vec<Unreadable>,
+    /// How many of these are TLS reports.
+    pub unreadable_tls: usize,
     /// What else there was, for the operator: `part 2 (offer.pdf): PDF`.
     pub others: Vec<String>,
     /// Deviations of the mail itself; those of reports stand in their digests.
@@ -114,6 +119,7 @@ impl MailReading {
             aggregates: 0,
             tls_reports: 0,
             unreadable: Vec::new(),
+            unreadable_tls: 0,
             others: Vec::new(),
             deviations: Deviations::default(),
         }
@@ -214,6 +220,7 @@ impl Walk<'_> {
             from_domain: header.from_domain.as_ref(),
             file_name: leaf.file_name,
             subject: header.subject.as_deref().unwrap_or_default(),
+            tls_report: (header.field("tls-report-domain"), header.field("tls-report-submitter")),
         };
         let Self { now, budget, reading, found } = self;
         extract(leaf, &context, budget, &mut |finding| match finding {
@@ -221,9 +228,13 @@ impl Walk<'_> {
                 reading.aggregates += 1;
                 found(Found::Aggregate { place, digest, records });
             }
-            Finding::Tls { place } => {
+            Finding::Tls { place, digest } => {
                 reading.tls_reports += 1;
-                found(Found::Tls { place });
+                found(Found::Tls { place, digest });
+            }
+            Finding::TlsUnreadable(error) => {
+                reading.unreadable_tls += 1;
+                reading.unreadable.push(error);
             }
             Finding::Mail { place, .. } if layers >= limits::ARCHIVE_LAYERS => {
                 let reason =
@@ -307,7 +318,9 @@ fn by_contents(reading: &MailReading) -> Option<(MessageKind, String)> {
         return Some((MessageKind::Tls, format!("it holds {count} TLS report{}", plural(count))));
     }
     let error = reading.unreadable.first()?;
-    Some((MessageKind::Aggregate, format!("it seems to hold a report that cannot be read: {}", error.reason)))
+    let is_tls = reading.unreadable_tls == reading.unreadable.len();
+    let kind = if is_tls { MessageKind::Tls } else { MessageKind::Aggregate };
+    Some((kind, format!("it seems to hold a report that cannot be read: {}", error.reason)))
 }
 
 /// Subjects of bounces without a machine-readable part.

@@ -206,6 +206,8 @@ pub enum View {
     Reporters,
     /// A line a record of a report.
     Records,
+    /// A line a day, domain, policy type and cause of TLS reports.
+    Tls,
     /// A line a received mail.
     Messages,
     /// A line a probe.
@@ -231,7 +233,7 @@ pub struct FilterArguments {
     /// Reporters with this in their name
     #[arg(long, value_name = "TEXT")]
     pub reporter: Option<String>,
-    /// pass or fail of DMARC; a kind or status of messages; a state of probes
+    /// pass or fail of DMARC; a kind or status of messages; a state of probes; a policy type or cause of TLS
     #[arg(long, value_name = "WORD")]
     pub result: Option<String>,
     /// Zone of mails and probes in tables; days of reports are UTC

@@ -32,6 +32,7 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Domains => print.answer(&reader.domains(query)?, views::DOMAINS, views::SUMS, out),
         View::Reporters => print.answer(&reader.reporters(query)?, views::REPORTERS, views::SUMS, out),
         View::Records => print.answer(&reader.records(query)?, views::RECORDS, views::RECORD_TOTALS, out),
+        View::Tls => print.answer(&reader.tls(query)?, views::TLS, views::TLS_TOTALS, out),
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
         }
@@ -74,10 +75,16 @@ impl Question {
         }
         for (option, is_given) in [("--source", source.is_some()), ("--reporter", filter.reporter.is_some())]
         {
-            if view == View::Probes && is_given {
+            let filters = match view {
+                View::Probes => "--domain (of the recipient), --since, --until, --result",
+                View::Tls if option == "--source" => "--domain, --since, --until, --reporter, --result",
+                _ => continue,
+            };
+            if is_given {
+                let name = view.name();
                 return Err(Failure::usage(
-                    format!("{option}: probes have none"),
-                    "filters of probes: --domain (of the recipient), --since, --until, --result",
+                    format!("{option}: `{name}` has none"),
+                    format!("filters of `{name}`: {filters}"),
                 ));
             }
         }
@@ -140,6 +147,8 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             .map(|status| status.as_str())
             .chain(KINDS.iter().map(|kind| kind.as_str()))
             .collect(),
+        // Reporters invent words: any may be asked for.
+        View::Tls => return Ok(()),
         View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
@@ -169,6 +178,7 @@ impl View {
             Self::Domains => "domains",
             Self::Reporters => "reporters",
             Self::Records => "records",
+            Self::Tls => "tls",
             Self::Messages => "messages",
             Self::Probes => "probes",
         }
@@ -182,6 +192,7 @@ impl View {
             Self::Domains => "DMARC by author domain",
             Self::Reporters => "DMARC by reporter",
             Self::Records => "Records of aggregate reports",
+            Self::Tls => "SMTP TLS reports",
             Self::Messages => "Mails received",
             Self::Probes => "Probes",
         }
@@ -203,6 +214,7 @@ impl View {
             Self::Domains => names(views::DOMAINS),
             Self::Reporters => names(views::REPORTERS),
             Self::Records => names(views::RECORDS),
+            Self::Tls => names(views::TLS),
             Self::Messages => names(views::MESSAGES_RECEIVED),
             Self::Probes => names(views::PROBES),
         }

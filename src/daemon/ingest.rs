@@ -21,8 +21,8 @@ use crate::reports::digest::ReportDigest;
 use crate::reports::extract::Records;
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
-    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadReport, Reader, Reading, ReportRows,
-    Sighting, Store, StoreError, pack,
+    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadReport, ReadTls, Reader, Reading,
+    ReportRows, Sighting, Store, StoreError, pack,
 };
 use crate::summary::Trust;
 
@@ -274,6 +274,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         packed: None,
         unread: Vec::new(),
         reports: Vec::new(),
+        tls: Vec::new(),
         probes: Vec::new(),
     }
 }
@@ -291,11 +292,13 @@ fn read_whole(
         if trouble.is_some() {
             return;
         }
-        let Found::Aggregate { place, digest, records } = found else { return };
-        match rows(store, &digest, records, loaded) {
-            Ok(Ok(rows)) => reading.reports.push(ReadReport { place, digest: *digest, rows }),
-            Ok(Err(unreadable)) => reading.unread.push(unreadable.at(&place)),
-            Err(error) => trouble = Some(error),
+        match found {
+            Found::Aggregate { place, digest, records } => match rows(store, &digest, records, loaded) {
+                Ok(Ok(rows)) => reading.reports.push(ReadReport { place, digest: *digest, rows }),
+                Ok(Err(unreadable)) => reading.unread.push(unreadable.at(&place)),
+                Err(error) => trouble = Some(error),
+            },
+            Found::Tls { place, digest } => reading.tls.push(ReadTls { place, digest: *digest }),
         }
     };
     let (mail, matches) = match source.file_name {
@@ -326,11 +329,7 @@ fn read_whole(
     // Kinds that are recognised and kept, but whose contents are not read yet.
     if matches!(
         reading.kind,
-        MessageKind::Failure
-            | MessageKind::Tls
-            | MessageKind::Bounce
-            | MessageKind::Reply
-            | MessageKind::Other
+        MessageKind::Failure | MessageKind::Bounce | MessageKind::Reply | MessageKind::Other
     ) && reading.unread.is_empty()
     {
         reading.status = Some(MessageStatus::Kept);
@@ -457,8 +456,9 @@ pub fn import(
     reading.packed = Some(pack(&bytes));
     let sums = reading.reports.iter().map(|report| (report.digest.records, report.digest.messages)).collect();
     let mut deviations = reading.deviations.clone();
-    for report in &reading.reports {
-        for name in report.digest.deviations.names() {
+    let of_tls = reading.tls.iter().map(|tls| &tls.digest.deviations);
+    for list in reading.reports.iter().map(|report| &report.digest.deviations).chain(of_tls) {
+        for name in list.names() {
             if !deviations.iter().any(|known| known == name) {
                 deviations.push(name.to_owned());
             }

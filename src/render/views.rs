@@ -2,6 +2,8 @@
 //!
 //! Long, because it is one table: a column a line of thought, and all views beside each other.
 
+mod tls;
+
 use std::borrow::Cow;
 
 use crate::render::columns::{Column, Kind, Show};
@@ -10,6 +12,8 @@ use crate::summary::rows::{
     AuthResultRow, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, RecordRow,
     RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
+
+pub use tls::{TLS, TLS_TOTALS};
 
 /// Unit of sums of reported messages.
 const MESSAGES: Kind = Kind::Count("messages");

@@ -94,6 +94,8 @@ pub struct DigestContext<'a> {
     pub file_name: &'a str,
     /// The Subject field of the mail that carried it: `Report Domain: … Submitter: …`.
     pub subject: &'a str,
+    /// The fields `TLS-Report-Domain` and `TLS-Report-Submitter` of that mail (RFC 8460 §5.3).
+    pub tls_report: (Option<&'a str>, Option<&'a str>),
 }
 
 /// Sums up a report while its records stream by. Memory grows with its author domains only.

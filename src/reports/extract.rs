@@ -10,6 +10,7 @@ use crate::limits;
 use crate::reports::aggregate::{ReadReport, Reader, Record};
 use crate::reports::digest::{DigestBuilder, DigestContext, ReportDigest};
 use crate::reports::sniff::Content;
+use crate::reports::tls::{self, TlsContext, TlsDigest};
 use crate::reports::unpack::{Document, walk};
 use crate::reports::{Budget, Unreadable, UnreadableKind};
 
@@ -40,11 +41,15 @@ pub enum Finding<'a> {
         /// The records.
         records: Records<'a>,
     },
-    /// A TLS report (RFC 8460), recognised by its keys and not read further.
+    /// A TLS report (RFC 8460) that was read whole.
     Tls {
         /// Where.
         place: String,
+        /// Its values and sums.
+        digest: Box<TlsDigest>,
     },
+    /// A TLS report that cannot be read.
+    TlsUnreadable(Unreadable),
     /// A mail within an archive or attachment, for the caller to look into.
     Mail {
         /// Where.
@@ -176,10 +181,32 @@ fn look<'a>(
             let context = DigestContext { file_name: name, ..*context };
             read_xml(document, leaf, &context, budget, visit);
         }
-        Content::TlsJson => visit(match drain(document.input) {
-            Ok(()) => Finding::Tls { place },
-            Err(error) => Finding::Unreadable(error.at(&place)),
-        }),
+        Content::TlsJson => {
+            let (report_domain, submitter) = context.tls_report;
+            let context = TlsContext {
+                report_domain,
+                submitter,
+                subject: Some(context.subject).filter(|subject| !subject.is_empty()),
+                file_name: Some(name).filter(|name| !name.is_empty()),
+                from_domain: context.from_domain,
+                now: context.now,
+            };
+            let results = tls::read_stream(document.input, &context);
+            let notes = budget.take_notes();
+            for result in results {
+                visit(match result {
+                    Ok(mut digest) => {
+                        for name in &notes {
+                            digest.deviations.note(name, &place, "", "");
+                        }
+                        Finding::Tls { place: place.clone(), digest: Box::new(digest) }
+                    }
+                    Err(error) => {
+                        Finding::TlsUnreadable(Unreadable { place: String::new(), ..error }.at(&place))
+                    }
+                });
+            }
+        }
         Content::Mail if !(leaf.is_body && is_top) => visit(match read_mail(document.input) {
             Ok(bytes) => Finding::Mail { place, bytes },
             Err(error) => Finding::Unreadable(error.at(&place)),
@@ -285,11 +312,6 @@ fn read_xml<'a>(
     if let Some(error) = error {
         visit(Finding::Unreadable(error.at(place)));
     }
-}
-
-/// Reads a stream to its end, for its checksum.
-fn drain(input: &mut dyn Read) -> Result<(), Unreadable> {
-    std::io::copy(input, &mut std::io::sink()).map(drop).map_err(Unreadable::from_io)
 }
 
 /// Reads a mail that has to be in memory.

@@ -1,9 +1,8 @@
 //! Aggregate reports: kept as they came, and one of each key counts.
 //!
-//! What counts is a function of all reports under one key, not of the order in which they came ([`settle`]):
-//! copies with the same values are one report with the highest trust of its copies; of reports with other
-//! values one counts, whole: a verified one before others, then the one with more records, then the earlier.
+//! What counts is a function of all reports under one key, not of the order in which they came: see [`one_key`].
 
+use super::one_key::{self, Change, Claim, Settlement, Status};
 use super::record::{self, Place};
 use super::rollup::{self, Head, Share};
 use super::writer::Work;
@@ -59,48 +58,11 @@ pub(super) struct Key {
     end_at: i64,
 }
 
-/// One report under a key.
+/// One report under a key, with what its roll-up needs.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
-    pub(super) head: Head,
-    pub(super) status: Status,
-    is_conflicting: bool,
-    duplicate_of: Option<i64>,
-    pub(super) message_id: MessageId,
-    received_at_ms: i64,
-    trust: Trust,
-    own_trust: Trust,
-    content: Vec<u8>,
-    records: i64,
-}
-
-/// Whether a report counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    /// Its rows and roll-up count.
-    Counted,
-    /// Another one with its key counts.
-    SetAside,
-    /// A copy without rows.
-    Duplicate,
-}
-
-impl Status {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counted => "counted",
-            Self::SetAside => "set-aside",
-            Self::Duplicate => "duplicate",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        match text {
-            "counted" => Self::Counted,
-            "duplicate" => Self::Duplicate,
-            _ => Self::SetAside,
-        }
-    }
+struct Held {
+    head: Head,
+    claim: Claim,
 }
 
 // ---- Before the queue ----
@@ -199,7 +161,7 @@ pub(super) fn has_rows_already(work: &Work<'_>, digest: &ReportDigest) -> Result
         end_at: digest.key.end,
     };
     let held = under_key(work, &key)?;
-    Ok(held.iter().any(|held| held.status != Status::Duplicate && held.content == digest.content_sha256))
+    Ok(held.iter().any(|held| held.claim.has_rows_of(&digest.content_sha256)))
 }
 
 /// Stores one report and settles its key.
@@ -213,10 +175,7 @@ pub(super) fn store(
     let key = key_of(work, digest)?;
     let others = under_key(work, &key)?;
     let (day, last_day) = days(digest);
-    let same = others
-        .iter()
-        .find(|held| held.status != Status::Duplicate && held.content == digest.content_sha256)
-        .cloned();
+    let same = others.iter().find(|held| held.claim.has_rows_of(&digest.content_sha256)).cloned();
     let (report_id, loaded) = match &rows {
         ReportRows::Loaded(loading) => (loading.place.report_id, true),
         _ => (work.ids.next(work.now), false),
@@ -239,7 +198,7 @@ pub(super) fn store(
             Some(same.head.place.report_id),
         )?;
         settle(work, &key, None)?;
-        return Ok(Outcome::Duplicate { of: same.message_id });
+        return Ok(Outcome::Duplicate { of: same.claim.message_id });
     }
     let domain_name_id = intern::name(work, digest.key.domain.as_str())?;
     match rows {
@@ -382,37 +341,31 @@ fn under_key(work: &Work<'_>, key: &Key) -> Result<Vec<Held>, StoreError> {
     let parameters = (key.domain_id, key.reporter_id, &key.external_id, key.begin_at, key.end_at);
     let rows = statement.query_map(parameters, |row| {
         let trust = |word: &str| Trust::parse(word).unwrap_or(Trust::Pending);
+        let report_id: i64 = row.get(1)?;
         Ok(Held {
             head: Head {
-                place: Place { domain_id: key.domain_id, day: row.get(0)?, report_id: row.get(1)? },
+                place: Place { domain_id: key.domain_id, day: row.get(0)?, report_id },
                 last_day: row.get(2)?,
                 is_future: row.get(3)?,
                 reporter_id: key.reporter_id,
                 begin_at: row.get(11)?,
                 end_at: row.get(12)?,
             },
-            status: Status::parse(row.get_ref(4)?.as_str()?),
-            is_conflicting: row.get(5)?,
-            duplicate_of: row.get(6)?,
-            message_id: MessageId(row.get(7)?),
-            received_at_ms: row.get(8)?,
-            trust: trust(row.get_ref(9)?.as_str()?),
-            own_trust: trust(row.get_ref(10)?.as_str()?),
-            content: row.get(13)?,
-            records: row.get(14)?,
+            claim: Claim {
+                report_id,
+                status: Status::parse(row.get_ref(4)?.as_str()?),
+                is_conflicting: row.get(5)?,
+                duplicate_of: row.get(6)?,
+                message_id: MessageId(row.get(7)?),
+                received_at_ms: row.get(8)?,
+                trust: trust(row.get_ref(9)?.as_str()?),
+                own_trust: trust(row.get_ref(10)?.as_str()?),
+                content: row.get(13)?,
+                records: row.get(14)?,
+            },
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// What became of a key.
-pub(super) struct Settled {
-    /// The report that counts.
-    pub(super) winner: Option<i64>,
-    /// Reports with rows: over one is a conflict.
-    pub(super) holders: usize,
-    /// Messages whose copies have lost the report with their values: to be read again.
-    pub(super) orphans: Vec<MessageId>,
 }
 
 /// Brings all reports under a key to the state that they should have, and the roll-ups with them. `fresh` are
@@ -421,88 +374,45 @@ pub(super) fn settle(
     work: &mut Work<'_>,
     key: &Key,
     fresh: Option<(i64, &[Share])>,
-) -> Result<Settled, StoreError> {
+) -> Result<Settlement, StoreError> {
     let held = under_key(work, key)?;
-    let holders: Vec<&Held> = held.iter().filter(|held| held.status != Status::Duplicate).collect();
-    // A group: one holder and its copies.
-    let copies = |holder: &Held| {
-        let content = holder.content.clone();
-        held.iter().filter(move |held| held.status == Status::Duplicate && held.content == content)
-    };
-    let group_trust =
-        |holder: &Held| copies(holder).map(|copy| copy.own_trust).fold(holder.own_trust, Trust::max);
-    let group_first = |holder: &Held| {
-        copies(holder)
-            .map(|copy| (copy.received_at_ms, copy.message_id))
-            .fold((holder.received_at_ms, holder.message_id), Ord::min)
-    };
-    let winner = holders.iter().copied().max_by_key(|holder| {
-        let is_verified = group_trust(holder) == Trust::Verified;
-        (is_verified, holder.records, std::cmp::Reverse((group_first(holder), holder.head.place.report_id)))
-    });
-    let winner_id = winner.map(|winner| winner.head.place.report_id);
-    let is_conflicting = holders.len() > 1;
-    // Those that lose come first: the database allows only one that counts.
-    let mut order = holders.clone();
-    order.sort_by_key(|holder| Some(holder.head.place.report_id) == winner_id);
+    let claims: Vec<&Claim> = held.iter().map(|held| &held.claim).collect();
+    let settled = one_key::settle(&claims);
     let mut domain_name_id = None;
-    for holder in order {
-        let counts = Some(holder.head.place.report_id) == winner_id;
-        let status = if counts { Status::Counted } else { Status::SetAside };
-        let trust = group_trust(holder);
-        let counted = holder.status == Status::Counted;
-        if status == holder.status && trust == holder.trust && is_conflicting == holder.is_conflicting {
+    for change in &settled.changes {
+        let Some(held) = held.iter().find(|held| held.claim.report_id == change.report_id) else { continue };
+        set(work, held.head.place, change)?;
+        let counted = held.claim.status == Status::Counted;
+        let counts = change.status == Status::Counted;
+        if !(counted || counts) || counted && counts && change.trust == held.claim.trust {
             continue;
         }
-        set(work, holder, status, is_conflicting, None, trust)?;
-        if (counted || counts) && !(counted && counts && trust == holder.trust) {
-            let name_id = match domain_name_id {
-                Some(id) => id,
-                None => domain_name(work, key.domain_id)?,
-            };
-            domain_name_id = Some(name_id);
-            let shares = match fresh {
-                Some((id, shares)) if id == holder.head.place.report_id => shares.to_vec(),
-                _ => rollup::of_rows(work.connection, holder.head.place)?,
-            };
-            if counted {
-                rollup::uncount(work, &holder.head, holder.trust, name_id, &shares)?;
-            }
-            if counts {
-                rollup::count(work, &holder.head, trust, name_id, &shares)?;
-            }
+        let name_id = match domain_name_id {
+            Some(id) => id,
+            None => domain_name(work, key.domain_id)?,
+        };
+        domain_name_id = Some(name_id);
+        let shares = match fresh {
+            Some((id, shares)) if id == change.report_id => shares.to_vec(),
+            _ => rollup::of_rows(work.connection, held.head.place)?,
+        };
+        if counted {
+            rollup::uncount(work, &held.head, held.claim.trust, name_id, &shares)?;
+        }
+        if counts {
+            rollup::count(work, &held.head, change.trust, name_id, &shares)?;
         }
     }
-    let mut orphans = Vec::new();
-    for copy in held.iter().filter(|held| held.status == Status::Duplicate) {
-        match holders.iter().find(|holder| holder.content == copy.content) {
-            Some(holder) => {
-                let of = Some(holder.head.place.report_id);
-                if copy.duplicate_of != of {
-                    set(work, copy, Status::Duplicate, false, of, copy.own_trust)?;
-                }
-            }
-            None => orphans.push(copy.message_id),
-        }
-    }
-    Ok(Settled { winner: winner_id, holders: holders.len(), orphans })
+    Ok(settled)
 }
 
 /// Writes the state of one report.
-fn set(
-    work: &Work<'_>,
-    held: &Held,
-    status: Status,
-    is_conflicting: bool,
-    duplicate_of: Option<i64>,
-    trust: Trust,
-) -> Result<(), StoreError> {
-    let place = held.head.place;
+fn set(work: &Work<'_>, place: Place, change: &Change) -> Result<(), StoreError> {
     work.connection.prepare_cached(SET)?.execute((
-        status.as_str(),
-        is_conflicting,
-        duplicate_of,
-        trust.as_str(),
+        change.status.as_str(),
+        change.is_conflicting,
+        change.duplicate_of,
+        change.trust.as_str(),
         place.domain_id,
         place.day,
         place.report_id,
@@ -544,9 +454,9 @@ pub(super) fn keys_of_message(work: &Work<'_>, id: MessageId) -> Result<Vec<Key>
 /// Removes the reports under `key` that a message brought, with rows and roll-ups. The key is to be settled
 /// afterwards.
 pub(super) fn remove(work: &mut Work<'_>, key: &Key, id: MessageId) -> Result<(), StoreError> {
-    for held in under_key(work, key)?.into_iter().filter(|held| held.message_id == id) {
+    for held in under_key(work, key)?.into_iter().filter(|held| held.claim.message_id == id) {
         let place = held.head.place;
-        let shares = match held.status {
+        let shares = match held.claim.status {
             Status::Counted => Some(rollup::of_rows(work.connection, place)?),
             Status::SetAside | Status::Duplicate => None,
         };
@@ -555,10 +465,10 @@ pub(super) fn remove(work: &mut Work<'_>, key: &Key, id: MessageId) -> Result<()
         work.connection.prepare_cached(DELETE_DEVIATIONS)?.execute(row)?;
         if let Some(shares) = shares {
             let name_id = domain_name(work, key.domain_id)?;
-            rollup::uncount(work, &held.head, held.trust, name_id, &shares)?;
+            rollup::uncount(work, &held.head, held.claim.trust, name_id, &shares)?;
         }
-        if held.status != Status::Duplicate {
-            if u64::try_from(held.records).unwrap_or(0) > limits::RECORDS_IN_MEMORY {
+        if held.claim.status != Status::Duplicate {
+            if u64::try_from(held.claim.records).unwrap_or(0) > limits::RECORDS_IN_MEMORY {
                 loading::leave(work, place)?;
             } else {
                 record::delete(work, place)?;

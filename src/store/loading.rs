@@ -39,7 +39,9 @@ pub(super) fn begin(writer: &Writer, digest: &ReportDigest) -> Result<Option<Loa
     aggregate::check(digest)?;
     let digest = digest.clone();
     writer.run(move |work| {
-        if !unclaimed::is_claimed(work, &digest.key.domain)? || aggregate::has_rows_already(work, &digest)? {
+        if !unclaimed::is_claimed(work, Some(&digest.key.domain))?
+            || aggregate::has_rows_already(work, &digest)?
+        {
             return Ok(None);
         }
         let domain_id = intern::domain(work, digest.key.domain.as_str())?;

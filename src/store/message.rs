@@ -8,12 +8,12 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, probe, raw, reprocess, source, unclaimed,
+    Reading, StoreError, aggregate, probe, raw, reprocess, source, tls, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::Body;
-use crate::reports::{Unreadable, UnreadableKind};
+use crate::mail::{Body, DomainName};
+use crate::reports::{Deviations, Unreadable, UnreadableKind};
 
 const INSERT: &str = "INSERT INTO message (message_id, received_at_ms, origin, purposes, file_name, peer_ip,
     peer_port, helo, is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256,
@@ -160,6 +160,7 @@ pub(super) fn queue_finish(
         bytes += memory_bytes(message);
     }
     bytes += reading.reports.iter().map(aggregate::memory_bytes).sum::<usize>();
+    bytes += reading.tls.iter().map(tls::memory_bytes).sum::<usize>();
     writer.queue(bytes, move |work| finish(work, message, sha256, reading), done)
 }
 
@@ -188,7 +189,7 @@ fn finish(
         .query_row([id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)))
         .optional()?;
     let Some((received_at_ms, raw_id, was_read)) = pending else { return already_finished(work, id) };
-    let mut removed = Vec::new();
+    let mut removed = reprocess::Removed::default();
     if was_read {
         // What an earlier reading gave goes in the same transaction in which the new one comes.
         removed = reprocess::remove_derived(work, id)?;
@@ -212,6 +213,7 @@ fn finish(
         packed: _,
         unread,
         reports,
+        tls: tls_reports,
         probes,
     } = reading;
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
@@ -226,22 +228,36 @@ fn finish(
     }
     let mut outcomes = Vec::with_capacity(reports.len());
     let origin = aggregate::Origin { message_id: id, received_at_ms, trust, parser_version };
-    for (seq, ReadReport { place, digest, rows }) in (0i64..).zip(reports) {
-        for name in digest.deviations.names() {
-            if !deviations.iter().any(|known| known == name) {
-                deviations.push(name.to_owned());
-            }
-        }
-        outcomes.push(if unclaimed::is_claimed(work, &digest.key.domain)? {
+    // Numbers of reports for domains that are not watched.
+    let mut seq = 0i64..;
+    for ReadReport { place, digest, rows } in reports {
+        note(&mut deviations, &digest.deviations);
+        outcomes.push(if unclaimed::is_claimed(work, Some(&digest.key.domain))? {
             aggregate::store(work, &origin, &place, &digest, rows)?
         } else {
-            unclaimed::store(work, id, seq, &digest)?;
+            let domain = digest.key.domain.as_str();
+            unclaimed::store(work, id, seq.next().unwrap_or(0), domain, digest.messages)?;
             aggregate::drop_rows(work, &rows)?;
             Outcome::Unclaimed
         });
     }
+    let mut others = Vec::new();
+    for read in &tls_reports {
+        note(&mut deviations, &read.digest.deviations);
+        for of_domain in &read.digest.domains {
+            let domain = of_domain.key.domain.as_ref();
+            others.push(if unclaimed::is_claimed(work, domain)? {
+                tls::store(work, &origin, read, of_domain)?
+            } else {
+                let domain = domain.map_or("", DomainName::as_str);
+                unclaimed::store(work, id, seq.next().unwrap_or(0), domain, 0)?;
+                Outcome::Unclaimed
+            });
+        }
+    }
     reprocess::settle_removed(work, &removed, id)?;
-    let verdict = Verdict::of(id, kind, status, reason, &unread, &outcomes);
+    let all: Vec<Outcome> = outcomes.iter().chain(&others).copied().collect();
+    let verdict = Verdict::of(id, kind, status, reason, &unread, &all);
     work.connection.prepare_cached(FINISH)?.execute(rusqlite::params![
         verdict.status.as_str(),
         kind.as_str(),
@@ -262,8 +278,18 @@ fn finish(
         reason: verdict.reason,
         duplicate_of: verdict.duplicate_of,
         reports: outcomes,
+        others,
         was_pending: true,
     })
+}
+
+/// Adds the names of a report's deviations to those of its message, each once.
+fn note(names: &mut Vec<String>, of_report: &Deviations) {
+    for name in of_report.names() {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
 }
 
 /// The state of a message that somebody else finished.
@@ -280,6 +306,7 @@ fn already_finished(work: &Work<'_>, id: MessageId) -> Result<Finished, StoreErr
         reason,
         duplicate_of: of.map(MessageId),
         reports: Vec::new(),
+        others: Vec::new(),
         was_pending: false,
     })
 }

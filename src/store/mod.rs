@@ -18,6 +18,7 @@ mod ids;
 mod intern;
 mod loading;
 mod message;
+mod one_key;
 mod probe;
 mod raw;
 mod read;
@@ -26,6 +27,7 @@ mod record;
 mod reprocess;
 mod rollup;
 mod source;
+mod tls;
 mod unclaimed;
 mod verify;
 mod writer;
@@ -48,7 +50,7 @@ pub use probe::{NewProbe, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
 pub use reading::{
-    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, Reading, ReportRows,
+    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, ReadTls, Reading, ReportRows,
 };
 pub use reprocess::ReprocessFilter;
 pub use unclaimed::UnclaimedDomain;

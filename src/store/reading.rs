@@ -6,6 +6,7 @@ use crate::mail::{Body, Envelope, MessageId, Purpose};
 use crate::reports::Unreadable;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
+use crate::reports::tls::TlsDigest;
 use crate::store::{LoadingId, Packed, Sighting};
 use crate::summary::Trust;
 
@@ -95,8 +96,10 @@ pub struct Reading {
     pub packed: Option<Packed>,
     /// What could not be read.
     pub unread: Vec<Unreadable>,
-    /// What was read whole, in order of appearance.
+    /// Aggregate reports read whole, in order of appearance.
     pub reports: Vec<ReadReport>,
+    /// TLS reports read whole, in order of appearance.
+    pub tls: Vec<ReadTls>,
     /// What it tells of our probes.
     pub probes: Vec<Sighting>,
 }
@@ -110,6 +113,15 @@ pub struct ReadReport {
     pub digest: ReportDigest,
     /// Its records.
     pub rows: ReportRows,
+}
+
+/// One TLS report, read whole.
+#[derive(Debug)]
+pub struct ReadTls {
+    /// Part and entry names.
+    pub place: String,
+    /// Everything.
+    pub digest: TlsDigest,
 }
 
 /// The records of a report.
@@ -153,8 +165,10 @@ pub struct Finished {
     pub reason: Option<String>,
     /// The message of which it is a copy.
     pub duplicate_of: Option<MessageId>,
-    /// What became of its reports, in the order given.
+    /// What became of its aggregate reports, in the order given.
     pub reports: Vec<Outcome>,
+    /// What became of its other reports, for each domain that they are about.
+    pub others: Vec<Outcome>,
     /// False if the message was no longer pending: another process was first and nothing was written.
     pub was_pending: bool,
 }

@@ -3,9 +3,8 @@
 //! What an earlier reading gave stays in the answers until the new reading comes, and goes in its
 //! transaction.
 
-use super::aggregate::{self, Key};
 use super::writer::{Work, Writer};
-use super::{MessageId, MessageStatus, StoreError};
+use super::{MessageId, MessageStatus, StoreError, aggregate, tls};
 use crate::classify::MessageKind;
 
 const BATCH: &str = "SELECT m.message_id FROM message AS m
@@ -87,9 +86,16 @@ pub(super) fn mark_one(work: &Work<'_>, id: MessageId) -> Result<u64, StoreError
     Ok(u64::try_from(marked).unwrap_or(0))
 }
 
+/// The keys of reports that were removed.
+#[derive(Debug, Default)]
+pub(super) struct Removed {
+    aggregate: Vec<aggregate::Key>,
+    tls: Vec<tls::Key>,
+}
+
 /// Removes what an earlier reading of a message gave. The keys returned are to be given to
 /// [`settle_removed`] once the new reading is written.
-pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
+pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Removed, StoreError> {
     let keys = aggregate::keys_of_message(work, id)?;
     for key in &keys {
         aggregate::remove(work, key, id)?;
@@ -97,17 +103,24 @@ pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Vec<K
     if work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute([id.0])? > 0 {
         work.cache.unclaimed = None;
     }
-    Ok(keys)
+    Ok(Removed { aggregate: keys, tls: tls::remove(work, id)? })
 }
 
 /// Brings the keys of removed reports in order; copies that lost the report with their values are read again.
-pub(super) fn settle_removed(work: &mut Work<'_>, keys: &[Key], id: MessageId) -> Result<(), StoreError> {
-    for key in keys {
-        for orphan in aggregate::settle(work, key, None)?.orphans {
-            if orphan != id {
-                mark_one(work, orphan)?;
-            }
-        }
+pub(super) fn settle_removed(
+    work: &mut Work<'_>,
+    removed: &Removed,
+    id: MessageId,
+) -> Result<(), StoreError> {
+    let mut orphans = Vec::new();
+    for key in &removed.aggregate {
+        orphans.extend(aggregate::settle(work, key, None)?.orphans);
+    }
+    for key in &removed.tls {
+        orphans.extend(tls::settle(work, key)?.orphans);
+    }
+    for orphan in orphans.into_iter().filter(|orphan| *orphan != id) {
+        mark_one(work, orphan)?;
     }
     Ok(())
 }

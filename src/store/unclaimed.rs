@@ -7,7 +7,6 @@ use super::writer::Work;
 use super::{MessageId, StoreError, domain, record, reprocess};
 use crate::limits;
 use crate::mail::DomainName;
-use crate::reports::digest::ReportDigest;
 
 const DOMAINS: &str = "SELECT DISTINCT domain FROM unclaimed";
 const INSERT: &str = "INSERT INTO unclaimed (domain, message_id, seq, messages) VALUES ($1, $2, $3, $4)";
@@ -27,22 +26,26 @@ pub struct UnclaimedDomain {
     pub messages: u64,
 }
 
-/// True if reports for `domain` count.
-pub(super) fn is_claimed(work: &mut Work<'_>, domain: &DomainName) -> Result<bool, StoreError> {
-    domain::is_watched(work, domain)
+/// True if reports for `domain` count; one that names no domain does where all are watched.
+pub(super) fn is_claimed(work: &mut Work<'_>, domain: Option<&DomainName>) -> Result<bool, StoreError> {
+    match domain {
+        Some(domain) => domain::is_watched(work, domain),
+        None => Ok(work.options.watch_all),
+    }
 }
 
-/// Notes a report for a domain that is not watched.
+/// Notes a report for a domain that is not watched; '' where it names none.
 pub(super) fn store(
     work: &mut Work<'_>,
     id: MessageId,
     seq: i64,
-    digest: &ReportDigest,
+    domain: &str,
+    messages: u64,
 ) -> Result<(), StoreError> {
     if work.cache.unclaimed.is_none() {
         work.cache.unclaimed = Some(domain::names(work.connection, DOMAINS)?);
     }
-    let name = digest.key.domain.as_str();
+    let name = domain;
     let known = work.cache.unclaimed.get_or_insert_default();
     let name = if known.contains(name) {
         name
@@ -52,7 +55,7 @@ pub(super) fn store(
     } else {
         ""
     };
-    let row = (name, id.0, seq, record::integer(digest.messages));
+    let row = (name, id.0, seq, record::integer(messages));
     work.connection.prepare_cached(INSERT)?.execute(row)?;
     Ok(())
 }

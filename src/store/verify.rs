@@ -38,6 +38,31 @@ const STRAY_COPIES: &str = "SELECT COUNT(*) FROM report AS r JOIN message AS m O
 const WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM report AS r
     WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
 
+const TLS_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM tls_report WHERE status <> 'duplicate'
+    GROUP BY domain_id, reporter_id, external_id, begin_at, end_at
+    HAVING SUM(CASE WHEN status = 'counted' THEN 1 ELSE 0 END) <> 1) AS k";
+const TLS_COPIES: &str =
+    "SELECT COUNT(*) FROM tls_report AS r JOIN message AS m ON m.message_id = r.message_id
+    WHERE r.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM tls_report AS o
+        WHERE o.domain_id = r.domain_id AND o.day = r.day AND o.report_id = r.duplicate_of
+        AND o.status <> 'duplicate' AND o.content_sha256 = r.content_sha256)";
+const TLS_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM tls_report AS r
+    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
+const TLS_ORPHANS: &str = "SELECT COUNT(*) FROM tls_policy AS c WHERE NOT EXISTS (SELECT 1 FROM tls_report AS r
+    WHERE r.domain_id = c.domain_id AND r.day = c.day AND r.report_id = c.report_id AND r.status <> 'duplicate')";
+const TLS_ORPHAN_FAILURES: &str = "SELECT COUNT(*) FROM tls_failure AS f WHERE NOT EXISTS (SELECT 1
+    FROM tls_policy AS c WHERE c.domain_id = f.domain_id AND c.day = f.day AND c.report_id = f.report_id
+        AND c.seq = f.policy_seq)";
+const TLS_SUMS: &str =
+    "SELECT r.report_id, r.policies, r.successful_sessions, r.failed_sessions, COUNT(c.seq),
+    COALESCE(SUM(c.successful_sessions), 0), COALESCE(SUM(CASE WHEN c.seq IS NULL THEN 0 ELSE
+        COALESCE(c.failed_sessions, (SELECT SUM(f.failed_sessions) FROM tls_failure AS f
+            WHERE f.domain_id = c.domain_id AND f.day = c.day AND f.report_id = c.report_id
+            AND f.policy_seq = c.seq), 0) END), 0)
+    FROM tls_report AS r
+    LEFT JOIN tls_policy AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
+    WHERE r.status <> 'duplicate' GROUP BY r.domain_id, r.day, r.report_id";
+
 /// Differences that are listed; more are counted.
 const LISTED: usize = 100;
 
@@ -93,6 +118,11 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
         (UNCOUNTED_KEYS, "keys under which not exactly one report counts"),
         (STRAY_COPIES, "copies of reports that are not there"),
         (WITHOUT_MESSAGE, "reports without their message"),
+        (TLS_KEYS, "keys under which not exactly one TLS report counts"),
+        (TLS_COPIES, "copies of TLS reports that are not there"),
+        (TLS_WITHOUT_MESSAGE, "TLS reports without their message"),
+        (TLS_ORPHANS, "policies without their TLS report"),
+        (TLS_ORPHAN_FAILURES, "failures without their policy"),
     ] {
         let number: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         if number != 0 {
@@ -108,7 +138,27 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
     for (domain_id, name, name_id) in domains {
         verify_domain(connection, domain_id, &name, name_id, &mut found)?;
     }
+    verify_tls(connection, &mut found)?;
     Ok(found)
+}
+
+/// Recounts the TLS reports.
+fn verify_tls(connection: &Connection, found: &mut Verification) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(TLS_SUMS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let said: (i64, i64, i64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let is: (i64, i64, i64) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        found.reports += 1;
+        found.records += count(is.0);
+        if said != is {
+            found.differ(format!(
+                "TLS report {id} says {said:?} policies, successful and failed sessions, its rows {is:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Recounts one domain.

@@ -5,8 +5,10 @@
 pub mod percent;
 pub mod query;
 pub mod rows;
+pub mod tls;
 pub mod trust;
 
 pub use query::{Period, Query};
 pub use rows::*;
+pub use tls::{TlsRow, TlsTotals};
 pub use trust::Trust;

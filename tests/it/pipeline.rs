@@ -1,5 +1,7 @@
 //! Mail in at the socket, rows out of the command line: the third-party cases as a user would try them.
 
+mod other_reports;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -6,7 +6,8 @@ use crate::reports::aggregate::Reader;
 const DAY: i64 = 86_400;
 
 fn context(file_name: &'static str) -> DigestContext<'static> {
-    DigestContext { now: Timestamp::from_seconds(1_772_500_000), from_domain: None, file_name, subject: "" }
+    let now = Timestamp::from_seconds(1_772_500_000);
+    DigestContext { now, from_domain: None, file_name, subject: "", tls_report: (None, None) }
 }
 
 fn record(from: &str, count: &str, dkim: &str) -> String {

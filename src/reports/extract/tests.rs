@@ -8,6 +8,7 @@ const CONTEXT: DigestContext<'static> = DigestContext {
     from_domain: None,
     file_name: "",
     subject: "",
+    tls_report: (None, None),
 };
 
 fn report(id: &str, records: usize) -> String {
@@ -53,7 +54,8 @@ fn lines(bytes: &[u8], file_name: &str, is_body: bool) -> Vec<String> {
                 let how = if matches!(records, Records::Memory(_)) { "memory" } else { "replay" };
                 format!("{} {sum} {how}", digest.key.report_id)
             }
-            Finding::Tls { .. } => "tls".to_owned(),
+            Finding::Tls { digest, .. } => format!("tls {}", digest.failed()),
+            Finding::TlsUnreadable(error) => format!("unread tls: {}", error.reason),
             Finding::Mail { bytes, .. } => format!("mail {}", bytes.len()),
             Finding::Unreadable(error) => format!("{:?} {}", error.kind, error.place),
             Finding::NotReport { what, .. } => what,
@@ -92,7 +94,7 @@ fn findings_by_content() {
         (b"<rss version='2'/>".to_vec(), "", false, vec!["XML document `rss`"]),
         (b"<?xml version='1.0'?>".to_vec(), "", false, vec!["Malformed leaf"]),
         (b"BZh91AY&SY".to_vec(), "x.xml.bz2", false, vec!["Unsupported leaf"]),
-        (gzip(b"{\"organization-name\":1,\"policies\":[]}"), "", false, vec!["tls"]),
+        (gzip(b"{\"organization-name\":1,\"policies\":[]}"), "", false, vec!["tls 0"]),
         (b"From: a@b\r\nTo: c\r\n\r\nx".to_vec(), "a.eml", false, vec!["mail 21"]),
         (b"From: a@b\r\nTo: c\r\n\r\nx".to_vec(), "", true, vec!["mail"]),
     ];

@@ -19,7 +19,9 @@ const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_nam
     FROM message WHERE message_id = $1";
 
 const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
-    AND EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id) ORDER BY m.message_id LIMIT 1";
+    AND (EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id)
+        OR EXISTS (SELECT 1 FROM tls_report AS t WHERE t.message_id = m.message_id))
+    ORDER BY m.message_id LIMIT 1";
 
 /// Everything known of one message but its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +163,13 @@ const ROWS: &str =
     FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
     AND ($3 IS NULL OR m.status = $3 OR m.kind = $3) AND ($4 IS NULL OR m.peer_ip = $4)
     AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
-        WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
+        WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
+        OR EXISTS (SELECT 1 FROM tls_report AS t JOIN domain AS d ON d.domain_id = t.domain_id
+        WHERE t.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
     AND ($7 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN reporter AS p ON p.reporter_id = r.reporter_id
-        WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!'))
+        WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!')
+        OR EXISTS (SELECT 1 FROM tls_report AS t JOIN reporter AS p ON p.reporter_id = t.reporter_id
+        WHERE t.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!'))
     ORDER BY m.received_at_ms DESC, m.message_id DESC";
 
 /// See [`super::Reader::messages`].

@@ -8,6 +8,7 @@ mod rows;
 mod scope;
 mod sources;
 mod stats;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
     Answer, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -73,6 +74,11 @@ impl Reader {
     /// A row a record, in the order of domain, day, report and place in the report.
     pub fn records(&self, query: &Query) -> Result<Answer<RecordRow, RecordTotals>, StoreError> {
         self.consistently(|connection| records::records(connection, query))
+    }
+
+    /// A row a day, domain, policy type and cause, the newest first. The result asked for is a policy type or a cause.
+    pub fn tls(&self, query: &Query) -> Result<Answer<TlsRow, TlsTotals>, StoreError> {
+        self.consistently(|connection| tls::tls(connection, query))
     }
 
     /// A row a received message or imported file, the newest first.

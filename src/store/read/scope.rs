@@ -109,7 +109,7 @@ impl Scope {
     }
 
     /// Remarks on mail that is in no answer about reports.
-    fn notes_on_mail(&self, connection: &Connection) -> Result<Vec<String>, StoreError> {
+    pub(super) fn notes_on_mail(&self, connection: &Connection) -> Result<Vec<String>, StoreError> {
         let mut notes = Vec::new();
         let (reports, domains): (i64, i64) =
             connection.prepare_cached(UNCLAIMED)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -136,7 +136,7 @@ impl Scope {
 }
 
 /// A count with its noun.
-fn plural(count: u64, noun: &str) -> String {
+pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

@@ -45,6 +45,7 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("domains", views::DOMAINS, views::SUMS),
         view!("reporters", views::REPORTERS, views::SUMS),
         view!("records", views::RECORDS, views::RECORD_TOTALS),
+        view!("tls", views::TLS, views::TLS_TOTALS),
         view!("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS),
         view!("probes", views::PROBES, views::PROBE_TOTALS),
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),

@@ -93,6 +93,7 @@ impl Fixture {
             packed: None,
             unread: vec![],
             reports: vec![],
+            tls: vec![],
             probes,
         };
         self.store.finish(MessageRef::Stored(id), reading).unwrap();

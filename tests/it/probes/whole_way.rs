@@ -99,6 +99,7 @@ fn ingest(store: &Store, stored: &Stored) {
         packed: None,
         unread: vec![],
         reports: vec![],
+        tls: vec![],
         probes: sightings(stored),
     };
     store.finish(MessageRef::Stored(id), reading).unwrap();

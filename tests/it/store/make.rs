@@ -248,6 +248,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         packed: None,
         unread: Vec::new(),
         reports,
+        tls: Vec::new(),
         probes: Vec::new(),
     }
 }
