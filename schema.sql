@@ -340,6 +340,78 @@ CREATE TABLE tls_failure (
     PRIMARY KEY (domain_id, day, report_id, policy_seq, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- Failure reports and complaints --------------------------------------------------------------
+
+-- One row: one feedback report about one message (RFC 5965, 6591, 9991), as one message brought it. Local parts,
+-- subjects and links are hashed or cut here: the full text is in the raw mail alone.
+CREATE TABLE failure_report (
+    domain_id              INTEGER NOT NULL REFERENCES domain (domain_id), -- the author domain; '' for none
+    day                    INTEGER NOT NULL, -- UTC day of arrived_at, else of received_at_ms
+    failure_id             INTEGER NOT NULL,
+    status                 TEXT NOT NULL,    -- counted | duplicate: the same values were there already
+    duplicate_of           INTEGER,          -- message_id of the one that counts; NULL unless duplicate
+    message_id             INTEGER NOT NULL, -- the message that brought it
+    seq                    INTEGER NOT NULL, -- order in the message, from 0
+    place                  TEXT NOT NULL,    -- archive entry in which it stood; '' for the message itself
+    received_at_ms         INTEGER NOT NULL,
+    trust                  TEXT NOT NULL,    -- as in message
+    content_sha256         BLOB NOT NULL,    -- of the values read
+    parser_version         INTEGER NOT NULL,
+    is_authentication      INTEGER NOT NULL, -- 1: about authentication, 0: a complaint or other feedback
+    form                   TEXT NOT NULL,    -- `feedback`, `notice` (in words alone) or `complaint` (no machine-readable part)
+    feedback_type          TEXT NOT NULL,    -- `auth-failure`, `abuse`, `fraud`, `virus`, `not-spam`, `opt-out`, `other` or another word
+    reporter               TEXT,             -- the domain of the report's author
+    reporting_mta          TEXT,             -- `Reporting-MTA`
+    user_agent             TEXT,             -- the program that made the report
+    version                TEXT,             -- `Version`
+    arrived_at             INTEGER,          -- when the message arrived there, UTC seconds
+    incidents              INTEGER NOT NULL, -- messages for which the report stands
+    source                 BLOB,             -- source-IP, written like `source`; NULL where left out
+    source_host            TEXT,             -- the name of the source
+    source_port            INTEGER,          -- the port of the source
+    reported_domains       TEXT NOT NULL,    -- `Reported-Domain`, a JSON array
+    header_from            TEXT,             -- the author domain
+    auth_failure           TEXT NOT NULL,    -- what failed: `dmarc`, `spf`, `signature`, `bodyhash`, `revoked`, `adsp` or another word
+    delivery_result        TEXT NOT NULL,    -- what became of it: `delivered`, `spam`, `policy`, `reject`, `other` or another word
+    delivery_written       TEXT,             -- `Delivery-Result` as written, where it differs
+    identity_alignment     TEXT NOT NULL,    -- `Identity-Alignment`: RFC 9991 lists what failed, RFC 7489 what passed, a JSON array
+    spf_aligned            INTEGER,          -- whether SPF was aligned, where said
+    dkim_aligned           INTEGER,          -- whether DKIM was aligned, where said
+    dkim_domain            TEXT,             -- `DKIM-Domain`
+    dkim_selector          TEXT,             -- `DKIM-Selector`
+    dkim_identity          TEXT,             -- `DKIM-Identity`; local part hashed
+    spf_dns                TEXT NOT NULL,    -- `SPF-DNS`, a JSON array
+    mail_from              TEXT,             -- `Original-Mail-From`; local part hashed; `<>` for the null reverse-path
+    rcpt_to                TEXT NOT NULL,    -- `Original-Rcpt-To`; local parts hashed, a JSON array
+    authentication_results TEXT NOT NULL,    -- `Authentication-Results`; local parts hashed, a JSON array
+    reported_uris          TEXT NOT NULL,    -- `Reported-URI`; without paths, a JSON array
+    extensions             TEXT NOT NULL,    -- names of fields that no standard has; with their values if revealed, a JSON array
+    is_headers_only        INTEGER,          -- true if only the header of the message is quoted; null if nothing is
+    original_from          TEXT,             -- the author; local part hashed and name left out
+    original_to            TEXT,             -- the recipients in the header; a hash
+    original_subject       TEXT,             -- the subject; a hash
+    original_message_id    TEXT,             -- the Message-ID; its left side hashed
+    original_date          INTEGER,          -- the date of the message, UTC seconds
+    original_signatures    TEXT NOT NULL,    -- signatures, as `selector._domainkey.domain`, a JSON array
+    campaign               TEXT,             -- `Feedback-ID`, else `List-Id`
+    deviations             TEXT NOT NULL,    -- names of what differs from the standards, a JSON array
+    PRIMARY KEY (domain_id, day, failure_id)
+) STRICT, WITHOUT ROWID;
+
+-- The same report counts once.
+CREATE UNIQUE INDEX failure_report_once ON failure_report (domain_id, content_sha256) WHERE status = 'counted';
+CREATE INDEX failure_report_content ON failure_report (content_sha256);
+CREATE INDEX failure_report_message ON failure_report (message_id);
+
+-- One row: one use of something that is written down: who saw what is usually hidden.
+CREATE TABLE audit (
+    audit_id  INTEGER PRIMARY KEY,     -- rises with time
+    at_ms     INTEGER NOT NULL,        -- when
+    what      TEXT NOT NULL,           -- reveal
+    who       TEXT NOT NULL,           -- user number and name at the operating system
+    detail    TEXT NOT NULL            -- the filters, and how many rows were shown
+) STRICT;
+
 -- ---- Reports for others --------------------------------------------------------------------------
 
 -- One row: one report for a domain that is not watched. Its message is kept; it is in no total.

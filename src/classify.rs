@@ -8,6 +8,7 @@ use crate::mail::cms;
 use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
+use crate::reports::failure::{self, FailureReport};
 use crate::reports::sniff::{Content, SNIFF_BYTES, sniff};
 use crate::reports::tls::TlsDigest;
 use crate::reports::{Budget, Deviations, Unreadable, UnreadableKind};
@@ -85,6 +86,13 @@ pub enum Found<'a> {
         /// Its values and sums.
         digest: Box<TlsDigest>,
     },
+    /// A failure report, a complaint or other feedback about a single message.
+    Failure {
+        /// Where: the archive entry; empty for the mail itself.
+        place: String,
+        /// Its values.
+        report: Box<FailureReport>,
+    },
 }
 
 /// What was made of one mail or file.
@@ -100,10 +108,14 @@ pub struct MailReading {
     pub aggregates: usize,
     /// TLS reports handed out.
     pub tls_reports: usize,
+    /// Failure reports and other feedback handed out.
+    pub failures: usize,
     /// What looks like a report and cannot be read.
     pub unreadable: Vec<Unreadable>,
     /// How many of these are TLS reports.
     pub unreadable_tls: usize,
+    /// How many of these are failure reports.
+    pub unreadable_feedback: usize,
     /// What else there was, for the operator: `part 2 (offer.pdf): PDF`.
     pub others: Vec<String>,
     /// Deviations of the mail itself; those of reports stand in their digests.
@@ -118,8 +130,10 @@ impl MailReading {
             header,
             aggregates: 0,
             tls_reports: 0,
+            failures: 0,
             unreadable: Vec::new(),
             unreadable_tls: 0,
+            unreadable_feedback: 0,
             others: Vec::new(),
             deviations: Deviations::default(),
         }
@@ -138,6 +152,14 @@ pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Fo
     let budget = Budget::default();
     let mut walk = Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
     walk.mail(&message, "", 0);
+    let is_read = reading.failures > 0;
+    let can_be_feedback = !is_read && by_contents(&reading).is_none() && !is_delivery_status(&message);
+    if can_be_feedback {
+        // A notice in words, or a complaint without a machine-readable part.
+        let mut walk =
+            Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
+        walk.feedback(&message, "");
+    }
     (reading.kind, reading.why) = classify(&message, context, &reading);
     reading
 }
@@ -185,6 +207,10 @@ impl Walk<'_> {
         for (name, place) in &message.notes {
             self.reading.deviations.note(name, place, "", "");
         }
+        // RFC 5965 §2: what a feedback report quotes is evidence, and no report itself.
+        if declares_feedback(message) && !is_delivery_status(message) && self.feedback(message, outer) {
+            return;
+        }
         for part in message.parts.iter().filter(|part| part.standing != Standing::Quoted) {
             let (bytes, note) = part.decode();
             let place = if outer.is_empty() { part.place.clone() } else { format!("{outer}/{}", part.place) };
@@ -210,6 +236,25 @@ impl Walk<'_> {
                 is_unpacked: layers > 0,
             };
             self.leaf(leaf, message.header_of(part), layers);
+        }
+    }
+
+    /// Reads the feedback reports of a mail; false if it is no feedback.
+    fn feedback(&mut self, message: &Message<'_>, outer: &str) -> bool {
+        match failure::read_message(message) {
+            Ok(reports) => {
+                let is_feedback = !reports.is_empty();
+                self.reading.failures += reports.len();
+                for report in reports {
+                    (self.found)(Found::Failure { place: outer.to_owned(), report: Box::new(report) });
+                }
+                is_feedback
+            }
+            Err(error) => {
+                self.reading.unreadable_feedback += 1;
+                self.reading.unreadable.push(error.at(outer));
+                true
+            }
         }
     }
 
@@ -266,11 +311,11 @@ fn classify(
     reading: &MailReading,
 ) -> (MessageKind, String) {
     let header = &message.header;
-    if message.is_report_of("delivery-status", "message/delivery-status") {
+    if is_delivery_status(message) {
         return (MessageKind::Bounce, "it is a multipart/report with a delivery status".to_owned());
     }
-    if message.is_report_of("feedback-report", "message/feedback-report") {
-        return (MessageKind::Failure, "it is a multipart/report with a feedback report".to_owned());
+    if let Some(why) = by_feedback(reading) {
+        return (MessageKind::Failure, why);
     }
     let for_reports = [Purpose::Reports, Purpose::Tls, Purpose::Failures, Purpose::Fbl];
     let subject = header.subject.as_deref().unwrap_or_default().to_lowercase();
@@ -292,18 +337,35 @@ fn classify(
     if context.has_probe_token {
         return (MessageKind::Probe, "it carries a probe token of ours".to_owned());
     }
-    if let Some(part) = message.parts.iter().find(|part| part.is_body())
-        && part
-            .text(limits::HEADER_TEXT_BYTES)
-            .to_lowercase()
-            .contains("a message claiming to be from you has failed")
-    {
-        return (MessageKind::Failure, "its text says that a message failed DMARC".to_owned());
-    }
     if let Some(why) = reply(message, &subject) {
         return (MessageKind::Reply, why);
     }
     (MessageKind::Other, "it holds no report and is no bounce, probe or reply".to_owned())
+}
+
+/// True for a mail that says that it is a delivery status notification (RFC 3464 §2).
+fn is_delivery_status(message: &Message<'_>) -> bool {
+    message.is_report_of("delivery-status", "message/delivery-status")
+}
+
+/// True for a mail that says that it is a feedback report (RFC 5965 §2), or has a part that does.
+fn declares_feedback(message: &Message<'_>) -> bool {
+    let is_feedback = |text: &str| text.to_ascii_lowercase().replace('_', "-").contains("feedback-report");
+    message.header.field("content-type").is_some_and(is_feedback)
+        || message
+            .parts
+            .iter()
+            .any(|part| part.standing != Standing::Quoted && is_feedback(&part.content_type))
+}
+
+/// Why a mail is feedback about single messages, if it is.
+fn by_feedback(reading: &MailReading) -> Option<String> {
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    match (reading.failures, reading.unreadable_feedback) {
+        (0, 0) => None,
+        (0, _) => Some("it is a feedback report that tells nothing".to_owned()),
+        (count, _) => Some(format!("it holds {count} feedback report{}", plural(count))),
+    }
 }
 
 /// The kind by the reports in it, whole or damaged.
@@ -316,6 +378,9 @@ fn by_contents(reading: &MailReading) -> Option<(MessageKind, String)> {
     if reading.tls_reports > 0 {
         let count = reading.tls_reports;
         return Some((MessageKind::Tls, format!("it holds {count} TLS report{}", plural(count))));
+    }
+    if let Some(why) = by_feedback(reading) {
+        return Some((MessageKind::Failure, why));
     }
     let error = reading.unreadable.first()?;
     let is_tls = reading.unreadable_tls == reading.unreadable.len();

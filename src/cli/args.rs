@@ -188,6 +188,9 @@ pub struct ReportArguments {
     /// The filters.
     #[command(flatten)]
     pub filter: FilterArguments,
+    /// Show persons in `failures` as they are; each use is written down
+    #[arg(long)]
+    pub reveal: bool,
     /// Exit code 1 if this holds of the totals, such as 'dmarc_fail > 0'; may be given several times
     #[arg(long, value_name = "EXPRESSION")]
     pub fail_if: Vec<String>,
@@ -206,6 +209,10 @@ pub enum View {
     Reporters,
     /// A line a record of a report.
     Records,
+    /// A line a failure report about one message; persons are hidden.
+    Failures,
+    /// A line a source, signer and campaign of which people complained.
+    Complaints,
     /// A line a day, domain, policy type and cause of TLS reports.
     Tls,
     /// A line a received mail.
@@ -233,7 +240,8 @@ pub struct FilterArguments {
     /// Reporters with this in their name
     #[arg(long, value_name = "TEXT")]
     pub reporter: Option<String>,
-    /// pass or fail of DMARC; a kind or status of messages; a state of probes; a policy type or cause of TLS
+    /// pass or fail of DMARC; a kind or status of messages; a state of probes; a policy type or cause of TLS;
+    /// a type, failure or delivery result of failure reports
     #[arg(long, value_name = "WORD")]
     pub result: Option<String>,
     /// Zone of mails and probes in tables; days of reports are UTC

@@ -13,11 +13,12 @@ use crate::config::Settings;
 use crate::daemon::demo;
 
 /// The tables that are shown, as a user would ask for them.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "report summary",
     "report domains",
     "report sources",
     "report reporters",
+    "report failures",
     "report tls",
     "report messages",
     "report probes",

@@ -1,5 +1,7 @@
 //! `report VIEW`: the answers of the store.
 
+mod reveal;
+
 use std::io::Write;
 
 use jiff::tz::TimeZone;
@@ -23,6 +25,12 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
     let conditions =
         arguments.fail_if.iter().map(|text| FailIf::parse(text)).collect::<Result<Vec<_>, Failure>>()?;
     let question = Question::of(context, arguments.view, &arguments.filter)?;
+    if arguments.reveal && arguments.view != View::Failures {
+        return Err(Failure::usage(
+            format!("--reveal: `{}` hides nothing", arguments.view.name()),
+            "mailsonde report failures --reveal",
+        ));
+    }
     let reader = context.open_reader()?;
     let query = &question.query;
     let print = Printer { context, question: &question, conditions: &conditions };
@@ -32,6 +40,16 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Domains => print.answer(&reader.domains(query)?, views::DOMAINS, views::SUMS, out),
         View::Reporters => print.answer(&reader.reporters(query)?, views::REPORTERS, views::SUMS, out),
         View::Records => print.answer(&reader.records(query)?, views::RECORDS, views::RECORD_TOTALS, out),
+        View::Failures => {
+            let mut answer = reader.failures(query)?;
+            if arguments.reveal {
+                reveal::persons(context, &reader, &question, &mut answer.rows)?;
+            }
+            print.answer(&answer, views::FAILURES, views::FAILURE_TOTALS, out)
+        }
+        View::Complaints => {
+            print.answer(&reader.complaints(query)?, views::COMPLAINTS, views::COMPLAINT_TOTALS, out)
+        }
         View::Tls => print.answer(&reader.tls(query)?, views::TLS, views::TLS_TOTALS, out),
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
@@ -148,7 +166,7 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             .chain(KINDS.iter().map(|kind| kind.as_str()))
             .collect(),
         // Reporters invent words: any may be asked for.
-        View::Tls => return Ok(()),
+        View::Tls | View::Failures | View::Complaints => return Ok(()),
         View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
@@ -178,6 +196,8 @@ impl View {
             Self::Domains => "domains",
             Self::Reporters => "reporters",
             Self::Records => "records",
+            Self::Failures => "failures",
+            Self::Complaints => "complaints",
             Self::Tls => "tls",
             Self::Messages => "messages",
             Self::Probes => "probes",
@@ -192,6 +212,8 @@ impl View {
             Self::Domains => "DMARC by author domain",
             Self::Reporters => "DMARC by reporter",
             Self::Records => "Records of aggregate reports",
+            Self::Failures => "Failure reports",
+            Self::Complaints => "Complaints",
             Self::Tls => "SMTP TLS reports",
             Self::Messages => "Mails received",
             Self::Probes => "Probes",
@@ -214,6 +236,8 @@ impl View {
             Self::Domains => names(views::DOMAINS),
             Self::Reporters => names(views::REPORTERS),
             Self::Records => names(views::RECORDS),
+            Self::Failures => names(views::FAILURES),
+            Self::Complaints => names(views::COMPLAINTS),
             Self::Tls => names(views::TLS),
             Self::Messages => names(views::MESSAGES_RECEIVED),
             Self::Probes => names(views::PROBES),

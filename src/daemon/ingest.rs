@@ -19,10 +19,11 @@ use crate::probe::token::KeyRing;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::reports::extract::Records;
+use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
-    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadReport, ReadTls, Reader, Reading,
-    ReportRows, Sighting, Store, StoreError, pack,
+    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadFailure, ReadReport, ReadTls, Reader,
+    Reading, ReportRows, Sighting, Store, StoreError, pack,
 };
 use crate::summary::Trust;
 
@@ -275,6 +276,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         unread: Vec::new(),
         reports: Vec::new(),
         tls: Vec::new(),
+        failures: Vec::new(),
         probes: Vec::new(),
     }
 }
@@ -288,6 +290,7 @@ fn read_whole(
 ) -> Result<Reading, StoreError> {
     let mut reading = empty_reading(source);
     let mut trouble = None;
+    let mut feedback = Vec::new();
     let mut found = |found: Found<'_>| {
         if trouble.is_some() {
             return;
@@ -299,6 +302,7 @@ fn read_whole(
                 Err(error) => trouble = Some(error),
             },
             Found::Tls { place, digest } => reading.tls.push(ReadTls { place, digest: *digest }),
+            Found::Failure { place, report } => feedback.push((place, report)),
         }
     };
     let (mail, matches) = match source.file_name {
@@ -325,12 +329,18 @@ fn read_whole(
     reading.message_id = mail.header.message_id;
     reading.subject = mail.header.subject;
     reading.header_from = mail.header.from.as_ref().map(ToString::to_string);
+    if reading.kind == MessageKind::Failure || !feedback.is_empty() {
+        let redactor = Redactor::new(&keys.redaction_key());
+        let of = |(place, report): (String, Box<FailureReport>)| {
+            ReadFailure::of(&report, place, &redactor, reading.message_id.as_deref())
+        };
+        reading.failures = feedback.into_iter().map(of).collect();
+        hide_persons(&mut reading, &redactor);
+    }
     reading.probes = Sighting::of(&matches, keys, source.envelope.origin == Origin::Smtp);
     // Kinds that are recognised and kept, but whose contents are not read yet.
-    if matches!(
-        reading.kind,
-        MessageKind::Failure | MessageKind::Bounce | MessageKind::Reply | MessageKind::Other
-    ) && reading.unread.is_empty()
+    if matches!(reading.kind, MessageKind::Bounce | MessageKind::Reply | MessageKind::Other)
+        && reading.unread.is_empty()
     {
         reading.status = Some(MessageStatus::Kept);
         reading.reason = Some(mail.why);
@@ -342,6 +352,17 @@ fn read_whole(
         reading.deviations.push("probe-token-foreign".to_owned());
     }
     Ok(reading)
+}
+
+/// Hides persons in the header of a mail that brought feedback: reporters repeat there the subject of the message
+/// that they quote, and some complaints come from the complaining person itself.
+fn hide_persons(reading: &mut Reading, redactor: &Redactor) {
+    let hide = |text: &mut Option<String>, how: &dyn Fn(&str) -> String| {
+        *text = text.take().map(|text| how(&text));
+    };
+    hide(&mut reading.subject, &|text| redactor.hash(text));
+    hide(&mut reading.header_from, &|text| redactor.address(text));
+    hide(&mut reading.message_id, &|text| redactor.address(text));
 }
 
 /// Finds the probes that a mail is about.

@@ -2,6 +2,7 @@
 //!
 //! Long, because it is one table: a column a line of thought, and all views beside each other.
 
+mod failure;
 mod tls;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use crate::summary::rows::{
     RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
+pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use tls::{TLS, TLS_TOTALS};
 
 /// Unit of sums of reported messages.

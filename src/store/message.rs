@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, probe, raw, reprocess, source, tls, unclaimed,
+    Reading, StoreError, aggregate, failure, probe, raw, reprocess, source, tls, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -160,6 +160,7 @@ pub(super) fn queue_finish(
         bytes += memory_bytes(message);
     }
     bytes += reading.reports.iter().map(aggregate::memory_bytes).sum::<usize>();
+    bytes += reading.failures.iter().map(failure::memory_bytes).sum::<usize>();
     bytes += reading.tls.iter().map(tls::memory_bytes).sum::<usize>();
     writer.queue(bytes, move |work| finish(work, message, sha256, reading), done)
 }
@@ -214,6 +215,7 @@ fn finish(
         unread,
         reports,
         tls: tls_reports,
+        failures,
         probes,
     } = reading;
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
@@ -254,6 +256,21 @@ fn finish(
                 Outcome::Unclaimed
             });
         }
+    }
+    for (number, read) in (0i64..).zip(&failures) {
+        for name in &read.shown.deviations {
+            if !deviations.contains(name) {
+                deviations.push(name.clone());
+            }
+        }
+        let domain = read.domain.as_ref();
+        others.push(if unclaimed::is_claimed(work, domain)? {
+            failure::store(work, &origin, number, read)?
+        } else {
+            let domain = domain.map_or("", DomainName::as_str);
+            unclaimed::store(work, id, seq.next().unwrap_or(0), domain, 0)?;
+            Outcome::Unclaimed
+        });
     }
     reprocess::settle_removed(work, &removed, id)?;
     let all: Vec<Outcome> = outcomes.iter().chain(&others).copied().collect();

@@ -11,9 +11,11 @@
 //! database removes them.
 
 mod aggregate;
+mod audit;
 mod database;
 mod domain;
 mod error;
+mod failure;
 mod ids;
 mod intern;
 mod loading;
@@ -50,7 +52,8 @@ pub use probe::{NewProbe, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
 pub use reading::{
-    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadReport, ReadTls, Reading, ReportRows,
+    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadFailure, ReadReport, ReadTls, Reading,
+    ReportRows,
 };
 pub use reprocess::ReprocessFilter;
 pub use unclaimed::UnclaimedDomain;
@@ -194,6 +197,11 @@ impl Store {
     /// Makes messages pending again, to be read from their stored bytes. Returns their number.
     pub fn reprocess(&self, filter: &ReprocessFilter) -> Result<u64, StoreError> {
         reprocess::mark(&self.writer, filter)
+    }
+
+    /// Writes down who did what; waits for the commit. What is to be seen only after that, is shown after that.
+    pub fn audit(&self, what: &'static str, who: &str, detail: &str) -> Result<(), StoreError> {
+        audit::write(&self.writer, what, who, detail)
     }
 
     /// Keeps a new probe and that its sending begins; waits for the commit. Nothing may leave before.

@@ -2,10 +2,11 @@
 
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::{Body, Envelope, MessageId, Purpose};
+use crate::mail::{Body, DomainName, Envelope, MessageId, Purpose};
 use crate::reports::Unreadable;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
+use crate::reports::failure::{FailureReport, Redactor, ShownFailure};
 use crate::reports::tls::TlsDigest;
 use crate::store::{LoadingId, Packed, Sighting};
 use crate::summary::Trust;
@@ -100,6 +101,8 @@ pub struct Reading {
     pub reports: Vec<ReadReport>,
     /// TLS reports read whole, in order of appearance.
     pub tls: Vec<ReadTls>,
+    /// Failure reports and other feedback, in order of appearance.
+    pub failures: Vec<ReadFailure>,
     /// What it tells of our probes.
     pub probes: Vec<Sighting>,
 }
@@ -122,6 +125,35 @@ pub struct ReadTls {
     pub place: String,
     /// Everything.
     pub digest: TlsDigest,
+}
+
+/// One failure report or other feedback, without persons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadFailure {
+    /// The archive entry; empty for the mail itself.
+    pub place: String,
+    /// The domain under which it counts: that of the author.
+    pub domain: Option<DomainName>,
+    /// True for a report about authentication, false for a complaint and the like.
+    pub is_authentication: bool,
+    /// Its values, persons hidden.
+    pub shown: ShownFailure,
+    /// SHA-256 of what tells it from other reports.
+    pub content_sha256: [u8; 32],
+}
+
+impl ReadFailure {
+    /// Hides the persons of a report. `message_id` is the Message-ID of its mail: it tells two reports apart that
+    /// quote nothing.
+    pub fn of(report: &FailureReport, place: String, redactor: &Redactor, message_id: Option<&str>) -> Self {
+        let shown = report.shown(redactor);
+        let content_sha256 = match &report.original {
+            Some(original) => super::failure::content_sha256(&shown, &original.sha256),
+            None => super::failure::content_sha256(&shown, message_id.unwrap_or_default().as_bytes()),
+        };
+        let is_authentication = report.is_authentication_failure();
+        Self { place, domain: report.header_from().cloned(), is_authentication, shown, content_sha256 }
+    }
 }
 
 /// The records of a report.

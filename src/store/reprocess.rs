@@ -4,7 +4,7 @@
 //! transaction.
 
 use super::writer::{Work, Writer};
-use super::{MessageId, MessageStatus, StoreError, aggregate, tls};
+use super::{MessageId, MessageStatus, StoreError, aggregate, failure, tls};
 use crate::classify::MessageKind;
 
 const BATCH: &str = "SELECT m.message_id FROM message AS m
@@ -91,6 +91,7 @@ pub(super) fn mark_one(work: &Work<'_>, id: MessageId) -> Result<u64, StoreError
 pub(super) struct Removed {
     aggregate: Vec<aggregate::Key>,
     tls: Vec<tls::Key>,
+    failures: Vec<failure::Key>,
 }
 
 /// Removes what an earlier reading of a message gave. The keys returned are to be given to
@@ -103,7 +104,7 @@ pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Remov
     if work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute([id.0])? > 0 {
         work.cache.unclaimed = None;
     }
-    Ok(Removed { aggregate: keys, tls: tls::remove(work, id)? })
+    Ok(Removed { aggregate: keys, tls: tls::remove(work, id)?, failures: failure::remove(work, id)? })
 }
 
 /// Brings the keys of removed reports in order; copies that lost the report with their values are read again.
@@ -118,6 +119,9 @@ pub(super) fn settle_removed(
     }
     for key in &removed.tls {
         orphans.extend(tls::settle(work, key)?.orphans);
+    }
+    for key in &removed.failures {
+        orphans.extend(failure::orphans(work, key)?);
     }
     for orphan in orphans.into_iter().filter(|orphan| *orphan != id) {
         mark_one(work, orphan)?;

@@ -2,12 +2,14 @@
 //!
 //! Field names are the names in JSON (docs/json-output.md): a contract.
 
+pub mod failure;
 pub mod percent;
 pub mod query;
 pub mod rows;
 pub mod tls;
 pub mod trust;
 
+pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
 pub use query::{Period, Query};
 pub use rows::*;
 pub use tls::{TlsRow, TlsTotals};

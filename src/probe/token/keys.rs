@@ -102,6 +102,17 @@ impl KeyRing {
         std::iter::once(&self.signer).chain(&self.older)
     }
 
+    /// A key for hiding persons in what is shown: derived from the oldest key, so that a person has the same
+    /// hash after a new key was put first.
+    pub fn redaction_key(&self) -> [u8; KEY_BYTES] {
+        let oldest = self.older.last().unwrap_or(&self.signer);
+        let mut out = [0; KEY_BYTES];
+        for (to, from) in out.iter_mut().zip(hmac::sign(&oldest.key, b"mailsonde/redaction").as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+
     /// Makes a token. `counter` wraps at [`COUNTER_MAX`]; a clock before 2020 counts as 2020.
     pub fn mint(&self, kind: Kind, route: u16, at: Timestamp, counter: u32) -> Token {
         let since = at.seconds().saturating_sub(EPOCH_SECONDS).max(0);

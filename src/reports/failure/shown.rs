@@ -14,7 +14,7 @@ pub struct ShownFailure {
     /// True if persons are not hidden.
     pub is_revealed: bool,
     /// The form of the report.
-    pub form: &'static str,
+    pub form: String,
     /// `Feedback-Type`.
     pub feedback_type: String,
     /// Who made the report: the domain of its author.
@@ -86,7 +86,7 @@ pub struct ShownFailure {
     /// `Feedback-ID`, else `List-Id`: the campaign.
     pub campaign: Option<String>,
     /// Names of the deviations.
-    pub deviations: Vec<&'static str>,
+    pub deviations: Vec<String>,
 }
 
 /// How persons are shown.
@@ -161,7 +161,7 @@ impl FailureReport {
         };
         ShownFailure {
             is_revealed,
-            form: self.form.as_str(),
+            form: self.form.as_str().to_owned(),
             feedback_type: view.text(self.feedback_type.as_str()),
             reporter: self.reporter.as_ref().map(DomainName::to_string),
             reporting_mta: open(&self.reporting_mta),
@@ -211,7 +211,7 @@ impl FailureReport {
             campaign: original
                 .and_then(|original| original.feedback_id.as_deref().or(original.list_id.as_deref()))
                 .map(|text| view.text(text)),
-            deviations: self.deviations.names().collect(),
+            deviations: self.deviations.names().map(str::to_owned).collect(),
         }
     }
 }

@@ -20,7 +20,8 @@ const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_nam
 
 const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
     AND (EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id)
-        OR EXISTS (SELECT 1 FROM tls_report AS t WHERE t.message_id = m.message_id))
+        OR EXISTS (SELECT 1 FROM tls_report AS t WHERE t.message_id = m.message_id)
+        OR EXISTS (SELECT 1 FROM failure_report AS q WHERE q.message_id = m.message_id))
     ORDER BY m.message_id LIMIT 1";
 
 /// Everything known of one message but its bytes.
@@ -165,7 +166,9 @@ const ROWS: &str =
     AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
         WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN domain AS d ON d.domain_id = t.domain_id
-        WHERE t.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
+        WHERE t.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
+        OR EXISTS (SELECT 1 FROM failure_report AS q JOIN domain AS d ON d.domain_id = q.domain_id
+        WHERE q.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
     AND ($7 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN reporter AS p ON p.reporter_id = r.reporter_id
         WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!')
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN reporter AS p ON p.reporter_id = t.reporter_id

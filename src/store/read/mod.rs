@@ -1,5 +1,6 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
+mod failure;
 mod message;
 mod probe;
 mod records;
@@ -21,8 +22,9 @@ use super::{
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
-    Answer, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    Answer, ComplaintRow, ComplaintTotals, DomainRow, FailureRow, FailureTotals, MessageRow, MessageSums,
+    MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow,
+    SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -74,6 +76,17 @@ impl Reader {
     /// A row a record, in the order of domain, day, report and place in the report.
     pub fn records(&self, query: &Query) -> Result<Answer<RecordRow, RecordTotals>, StoreError> {
         self.consistently(|connection| records::records(connection, query))
+    }
+
+    /// A row a failure report, the newest first. The result asked for is a word of its type, failure or delivery
+    /// result; a type other than `auth-failure` gives such feedback.
+    pub fn failures(&self, query: &Query) -> Result<Answer<FailureRow, FailureTotals>, StoreError> {
+        self.consistently(|connection| failure::failures(connection, query))
+    }
+
+    /// A row a domain, source, signer and campaign of which somebody complained, the most complaints first.
+    pub fn complaints(&self, query: &Query) -> Result<Answer<ComplaintRow, ComplaintTotals>, StoreError> {
+        self.consistently(|connection| failure::complaints(connection, query))
     }
 
     /// A row a day, domain, policy type and cause, the newest first. The result asked for is a policy type or a cause.

@@ -21,10 +21,10 @@ const POLICIES: &str =
     LEFT JOIN tls_policy AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day <= $2 AND r.last_day >= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) ORDER BY r.day, r.report_id, c.seq";
-const FAILURES: &str = "SELECT c.policy_type, f.result_type, SUM(f.failed_sessions) FROM tls_failure AS f
+const FAILURES: &str = "SELECT c.policy_type, f.result_type, f.failed_sessions FROM tls_failure AS f
     JOIN tls_policy AS c ON c.domain_id = f.domain_id AND c.day = f.day AND c.report_id = f.report_id
     AND c.seq = f.policy_seq
-    WHERE f.domain_id = $1 AND f.day = $2 AND f.report_id = $3 GROUP BY c.policy_type, f.result_type";
+    WHERE f.domain_id = $1 AND f.day = $2 AND f.report_id = $3";
 const CONFLICTING: &str = "SELECT COUNT(*) FROM tls_report
     WHERE domain_id = $1 AND day <= $2 AND last_day >= $3 AND is_conflicting = 1";
 

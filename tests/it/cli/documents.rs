@@ -45,6 +45,8 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("domains", views::DOMAINS, views::SUMS),
         view!("reporters", views::REPORTERS, views::SUMS),
         view!("records", views::RECORDS, views::RECORD_TOTALS),
+        view!("failures", views::FAILURES, views::FAILURE_TOTALS),
+        view!("complaints", views::COMPLAINTS, views::COMPLAINT_TOTALS),
         view!("tls", views::TLS, views::TLS_TOTALS),
         view!("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS),
         view!("probes", views::PROBES, views::PROBE_TOTALS),

@@ -161,3 +161,147 @@ fn tls_reports_for_others_are_kept_apart_until_their_domain_is_watched() {
     assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
     assert_eq!(with(&["report", "tls"])["totals"]["reports"], 1);
 }
+
+// ---- Failure reports and complaints ----
+
+#[test]
+fn failure_reports_of_the_cases_are_shown() {
+    for number in ["037", "038", "039", "040", "041"] {
+        let Some(name) = case_name(number) else { continue };
+        let Some((mail, expected)) = case(&name) else { continue };
+        if expected["failure_reports"].is_null() {
+            continue;
+        }
+        let server = Server::start(RECIPIENTS);
+        receive(&server, "ruf@reporter.example", "ruf@example.com", &mail);
+        let answer = json(server.path(), &["report", "failures"]);
+        let rows = answer["rows"].as_array().expect("rows");
+        assert_eq!(answer["totals"]["reports"], expected["failure_reports"], "{name}: {answer}");
+        for row in rows {
+            assert_eq!(row["source_ip"], expected["source_ip"], "{name}: {answer}");
+            if !expected["arrival_utc"].is_null() {
+                assert_eq!(row["arrived_at"], expected["arrival_utc"], "{name}: {answer}");
+            }
+            if !expected["delivery_result"].is_null() {
+                assert_eq!(row["delivery_result"], expected["delivery_result"], "{name}: {answer}");
+            }
+            if !expected["reported_domain"].is_null() {
+                assert_eq!(
+                    row["reported_domains"],
+                    value!([expected["reported_domain"]]),
+                    "{name}: {answer}"
+                );
+            }
+        }
+        // What is quoted is evidence.
+        let sums = totals(&server, &[]);
+        assert_eq!(sums["reports"], expected["aggregate_reports"], "{name}");
+        assert_eq!(sums["messages"], expected["messages"], "{name}");
+        assert_eq!(statuses(&server), ["read"], "{name}");
+        verify(&server);
+    }
+}
+
+/// Texts that name persons in `fixtures/failure/NAME`: local parts and the subject.
+fn persons(name: &str) -> Vec<String> {
+    let expected = std::fs::read(fixture(&format!("failure/{name}.expected.json"))).unwrap();
+    let expected: Value = serde_json::from_slice(&expected).unwrap();
+    let mut out = Vec::new();
+    for report in expected["failures"].as_array().expect("reports") {
+        out.extend(report["original_subject"].as_str().map(str::to_owned));
+        let lists = report["rcpt_to"].as_array().into_iter().flatten();
+        for text in [&report["mail_from"], &report["original_from"]].into_iter().chain(lists) {
+            let Some((before, _)) = text.as_str().and_then(|text| text.rsplit_once('@')) else { continue };
+            let local = before.rsplit(['<', ' ']).next().unwrap_or_default();
+            // A word such as `news` stands in domains too: then only the address tells.
+            out.push(format!("{local}@"));
+        }
+    }
+    assert!(!out.is_empty(), "{name}");
+    out
+}
+
+#[test]
+fn persons_are_hidden_everywhere_unless_they_are_revealed_and_that_is_written_down() {
+    let names = ["dmarc-all-fields", "abuse-complaint", "notice-in-words", "quoting-a-report"];
+    let mut secrets = Vec::new();
+    let server = Server::start(RECIPIENTS);
+    for name in names {
+        secrets.extend(persons(name));
+        let path = fixture(&format!("failure/{name}.eml"));
+        receive(&server, "out-9@reporter.example", "ruf@example.com", &std::fs::read(&path).unwrap());
+    }
+    let assert_hidden = |what: &str, text: &str| {
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{what}: {secret:?} in {text}");
+        }
+    };
+    // A second store, with everything that the program says while it reads.
+    let imported =
+        run(server.path(), &["--db", "other.db", "-vv", "import", &fixture("failure").to_string_lossy()]);
+    assert_hidden("import", &String::from_utf8_lossy(&imported.stdout));
+    assert_hidden("log", &String::from_utf8_lossy(&imported.stderr));
+    let mut shown = 0;
+    for view in ["failures", "complaints", "messages", "summary", "reporters"] {
+        for format in ["table", "json", "ndjson", "csv", "markdown", "html"] {
+            let output = run(server.path(), &["report", view, "--format", format]);
+            assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert_hidden(view, &text);
+            shown += usize::from(text.contains('~'));
+        }
+    }
+    assert!(shown > 0, "hashes stand in the place of persons");
+    for word in ["abuse", "auth-failure"] {
+        let output = run(server.path(), &["report", "failures", "--result", word, "--format", "json"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("\"id\":"), "{word}: {text}");
+        assert_hidden(word, &text);
+    }
+    // The database itself: the raw mails are compressed, rows hold no person.
+    let connection = rusqlite::Connection::open(server.database()).unwrap();
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    let before = count("SELECT COUNT(*) FROM audit");
+    assert_eq!(before, 0);
+    // Revealed: the full text, and a row of who saw it.
+    let revealed = json(server.path(), &["report", "failures", "--reveal"]);
+    let text = revealed.to_string();
+    assert!(
+        revealed["rows"].as_array().is_some_and(|rows| rows.iter().all(|row| row["is_revealed"] == true))
+    );
+    for secret in persons("dmarc-all-fields") {
+        assert!(text.contains(&secret), "{secret:?} in {text}");
+    }
+    assert_eq!(count("SELECT COUNT(*) FROM audit WHERE what = 'reveal' AND who LIKE 'uid %'"), 1);
+    let refused = run(server.path(), &["report", "summary", "--reveal"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(count("SELECT COUNT(*) FROM audit"), 1);
+}
+
+#[test]
+fn failure_reports_count_once_and_complaints_stand_apart() {
+    let server = Server::start(RECIPIENTS);
+    let failure = std::fs::read(fixture("failure/dmarc-all-fields.eml")).unwrap();
+    let complaint = std::fs::read(fixture("failure/abuse-complaint.eml")).unwrap();
+    for _ in 0..2 {
+        receive(&server, "out-9@reporter.example", "ruf@example.com", &failure);
+    }
+    receive(&server, "fbl@reporter.example", "ruf@example.com", &complaint);
+    let failures = json(server.path(), &["report", "failures"]);
+    assert_eq!(failures["totals"]["reports"], 1, "{failures}");
+    let complaints = json(server.path(), &["report", "complaints"]);
+    assert_eq!(complaints["rows"].as_array().map(Vec::len), Some(1), "{complaints}");
+    assert_eq!(complaints["rows"][0]["feedback_type"], "abuse", "{complaints}");
+    let mut found = statuses(&server);
+    found.sort();
+    assert_eq!(found, ["duplicate", "read", "read"]);
+    let again = run(server.path(), &["db", "reprocess"]);
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
+    server.settle();
+    assert_eq!(json(server.path(), &["report", "failures"])["rows"], failures["rows"]);
+    assert_eq!(json(server.path(), &["report", "complaints"])["rows"], complaints["rows"]);
+    let mut after = statuses(&server);
+    after.sort();
+    assert_eq!(after, found);
+    verify(&server);
+}

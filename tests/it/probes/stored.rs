@@ -94,6 +94,7 @@ impl Fixture {
             unread: vec![],
             reports: vec![],
             tls: vec![],
+            failures: vec![],
             probes,
         };
         self.store.finish(MessageRef::Stored(id), reading).unwrap();

@@ -100,6 +100,7 @@ fn ingest(store: &Store, stored: &Stored) {
         unread: vec![],
         reports: vec![],
         tls: vec![],
+        failures: vec![],
         probes: sightings(stored),
     };
     store.finish(MessageRef::Stored(id), reading).unwrap();

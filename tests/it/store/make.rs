@@ -249,6 +249,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         unread: Vec::new(),
         reports,
         tls: Vec::new(),
+        failures: Vec::new(),
         probes: Vec::new(),
     }
 }
