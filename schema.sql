@@ -412,6 +412,37 @@ CREATE TABLE audit (
     detail    TEXT NOT NULL            -- the filters, and how many rows were shown
 ) STRICT;
 
+-- ---- Bounces -------------------------------------------------------------------------------------
+
+-- One row: what one notice of a mail system says of one recipient (RFC 3464, or words). The same mail again has no
+-- rows of its own.
+CREATE TABLE bounce (
+    message_id          INTEGER NOT NULL REFERENCES message (message_id),
+    seq                 INTEGER NOT NULL, -- order in the notice, from 0
+    received_at_ms      INTEGER NOT NULL,
+    kind                TEXT NOT NULL,    -- bounce | delay | relayed | expanded | delivered | other: the whole notice
+    outcome             TEXT NOT NULL,    -- failed | delayed | relayed | expanded | delivered | unknown: this recipient
+    recipient           TEXT,             -- Final-Recipient, or the address that the words name
+    recipient_domain    TEXT,             -- its domain
+    original_recipient  TEXT,             -- Original-Recipient
+    action              TEXT,             -- Action as written
+    enhanced_status     TEXT,             -- the most telling code of RFC 3463; NULL if none was stated
+    reply_code          INTEGER,          -- of the host that refused; NULL if none was stated
+    class               TEXT,             -- permanent | expired | temporary; NULL not said
+    reason              TEXT NOT NULL,    -- why, a word of ours
+    phase               TEXT,             -- connect | banner | ehlo | starttls | auth | mail | rcpt | data | end_of_data
+    remote_mta          TEXT,             -- the host that refused or was not reached
+    reporting_mta       TEXT,             -- the host that reports
+    diagnostic          TEXT,             -- the words of the refusal
+    will_retry_until_ms INTEGER,          -- until when the host goes on trying
+    token               TEXT,             -- the probe that it is about, see probe; NULL for other mail
+    evidence            TEXT NOT NULL,    -- where values stood, a JSON array of value:place:rule
+    parser_version      INTEGER NOT NULL,
+    PRIMARY KEY (message_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX bounce_received ON bounce (received_at_ms);
+
 -- ---- Reports for others --------------------------------------------------------------------------
 
 -- One row: one report for a domain that is not watched. Its message is kept; it is in no total.
@@ -453,14 +484,16 @@ CREATE TABLE probe_event (
     token       TEXT NOT NULL REFERENCES probe (token),
     seq         INTEGER NOT NULL,      -- order of writing, from 0
     at_ms       INTEGER NOT NULL,      -- when it happened
-    event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed
+    event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed |
+                                       -- bounced | delayed | delivered
     phase       TEXT,                  -- of the dialogue: resolve | connect | banner | ehlo | starttls | tls | auth |
                                        -- mail | rcpt | data | body | dot
     code        INTEGER,               -- reply code
     enhanced    TEXT,                  -- enhanced status code, RFC 3463
     text        TEXT,                  -- of the reply, or what went wrong
-    message_id  INTEGER,               -- the received message, for arrived and replayed
+    message_id  INTEGER,               -- the received message, for arrived and the events after it
     is_timed    INTEGER,               -- arrived: 1: its time is known, 0: it was imported
+    until_ms    INTEGER,               -- delayed: until when the host goes on trying; NULL not said
     PRIMARY KEY (token, seq)
 ) STRICT, WITHOUT ROWID;
 

@@ -5,6 +5,7 @@
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::cms;
+use crate::mail::delivery_status::{self, DeliveryReport, Input};
 use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
@@ -93,6 +94,13 @@ pub enum Found<'a> {
         /// Its values.
         report: Box<FailureReport>,
     },
+    /// A notice of a mail system or an automatic answer: what the mail itself is.
+    Delivery {
+        /// What it says.
+        report: &'a DeliveryReport,
+        /// The mail as it was read.
+        input: &'a Input<'a>,
+    },
 }
 
 /// What was made of one mail or file.
@@ -160,7 +168,7 @@ pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Fo
             Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
         walk.feedback(&message, "");
     }
-    (reading.kind, reading.why) = classify(&message, context, &reading);
+    (reading.kind, reading.why) = classify(&message, context, &reading, found);
     reading
 }
 
@@ -309,12 +317,11 @@ fn classify(
     message: &Message<'_>,
     context: &MailContext<'_>,
     reading: &MailReading,
+    found: &mut dyn FnMut(Found<'_>),
 ) -> (MessageKind, String) {
     let header = &message.header;
-    if is_delivery_status(message) {
-        return (MessageKind::Bounce, "it is a multipart/report with a delivery status".to_owned());
-    }
-    if let Some(why) = by_feedback(reading) {
+    let is_notice = is_delivery_status(message);
+    if !is_notice && let Some(why) = by_feedback(reading) {
         return (MessageKind::Failure, why);
     }
     let for_reports = [Purpose::Reports, Purpose::Tls, Purpose::Failures, Purpose::Fbl];
@@ -322,7 +329,7 @@ fn classify(
     let may_report = context.purposes.is_empty()
         || context.purposes.iter().any(|purpose| for_reports.contains(purpose))
         || subject.contains("report domain:");
-    if let Some((kind, why)) = by_contents(reading) {
+    if !is_notice && let Some((kind, why)) = by_contents(reading) {
         if reading.aggregates + reading.tls_reports > 0 {
             return (kind, why);
         }
@@ -331,13 +338,27 @@ fn classify(
             return (if is_tls { MessageKind::Tls } else { kind }, why);
         }
     }
-    if let Some(why) = bounce_in_words(header, &subject, context.envelope) {
-        return (MessageKind::Bounce, why);
+    let null_sender = context.envelope.mail_from.as_ref().map(|path| *path == ReversePath::Null);
+    let input = Input::of(message, null_sender);
+    let report = delivery_status::read(&input);
+    let kind = report.as_ref().map_or(delivery_status::Kind::Other, DeliveryReport::kind);
+    if is_notice || kind.is_of_mail_system() {
+        let Some(report) = &report else {
+            return (MessageKind::Bounce, "it is a delivery status that tells nothing".to_owned());
+        };
+        found(Found::Delivery { report, input: &input });
+        return (MessageKind::Bounce, format!("it is a notice of a mail system: {}", kind.as_str()));
     }
     if context.has_probe_token {
         return (MessageKind::Probe, "it carries a probe token of ours".to_owned());
     }
-    if let Some(why) = reply(message, &subject) {
+    if let Some(report) = &report
+        && kind.is_answer()
+    {
+        found(Found::Delivery { report, input: &input });
+        return (MessageKind::Reply, format!("it is an automatic answer: {}", kind.as_str()));
+    }
+    if let Some(why) = reply(header, &subject) {
         return (MessageKind::Reply, why);
     }
     (MessageKind::Other, "it holds no report and is no bounce, probe or reply".to_owned())
@@ -388,49 +409,8 @@ fn by_contents(reading: &MailReading) -> Option<(MessageKind, String)> {
     Some((kind, format!("it seems to hold a report that cannot be read: {}", error.reason)))
 }
 
-/// Subjects of bounces without a machine-readable part.
-const BOUNCE_SUBJECTS: [&str; 12] = [
-    "undeliverable",
-    "undelivered mail",
-    "delivery status notification",
-    "delivery failure",
-    "delivery has failed",
-    "delivery failed",
-    "delivery delayed",
-    "mail delivery",
-    "failure notice",
-    "returned mail",
-    "non-deliverable",
-    "message could not be delivered",
-];
-
-/// Recognises a bounce in free text: nobody to answer, and a mail system as its author.
-fn bounce_in_words(header: &Header, subject: &str, envelope: &Envelope) -> Option<String> {
-    if header.field("x-failed-recipients").is_some() {
-        return Some("it has the field X-Failed-Recipients".to_owned());
-    }
-    // The whole field: `MAILER-DAEMON <>` has no address.
-    let from = header.field("from").unwrap_or_default().to_ascii_lowercase();
-    let daemons =
-        ["mailer-daemon", "mailer daemon", "postmaster", "mail delivery s", "mdaemon", "mailerdaemon"];
-    let is_daemon = daemons.iter().any(|name| from.contains(name));
-    let has_subject = BOUNCE_SUBJECTS.iter().any(|words| subject.contains(words));
-    // RFC 5321 §4.5.5: notifications come from the null reverse-path. Imported mail has lost it, mostly.
-    let is_null = match &envelope.mail_from {
-        Some(path) => *path == ReversePath::Null,
-        None => header.field("return-path").is_none_or(|path| path.trim() == "<>"),
-    };
-    (is_null && (is_daemon || has_subject) || is_daemon && has_subject)
-        .then(|| "its sender and subject are those of a mail system that returns mail".to_owned())
-}
-
-/// Recognises replies, vacation notes and receipts.
-fn reply(message: &Message<'_>, subject: &str) -> Option<String> {
-    let header = &message.header;
-    if message.is_report_of("disposition-notification", "message/disposition-notification") {
-        return Some("it is a receipt (RFC 8098)".to_owned());
-    }
-    // RFC 3834 §5: anything but `no` is automatic; a reply says so.
+/// Recognises replies by hand, and automatic ones that only a field tells (RFC 3834 §5).
+fn reply(header: &Header, subject: &str) -> Option<String> {
     let auto = header.field("auto-submitted").unwrap_or_default().to_ascii_lowercase();
     if auto.starts_with("auto-replied") {
         return Some("its Auto-Submitted field says auto-replied".to_owned());
@@ -439,9 +419,6 @@ fn reply(message: &Message<'_>, subject: &str) -> Option<String> {
         if header.field(name).is_some() {
             return Some(format!("it has the field {name}"));
         }
-    }
-    if header.field("precedence").is_some_and(|value| value.eq_ignore_ascii_case("auto_reply")) {
-        return Some("its Precedence field says auto_reply".to_owned());
     }
     let is_answer =
         ["re:", "aw:", "sv:", "antw:"].iter().any(|prefix| subject.trim_start().starts_with(prefix));

@@ -256,6 +256,9 @@ pub const REPLY_LINE_BYTES: usize = 4_096;
 pub const REPLY_LINES: usize = 100;
 /// Default wait before a probe counts as lost.
 pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// How long a probe is waited for after a host said that it is delayed, at most: hosts give up after four to five
+/// days (RFC 5321 §4.5.4.1).
+pub const PROBE_DELAY: Duration = Duration::from_secs(6 * 24 * 3600);
 /// Largest attachment of a probe, bytes: with base64 it stays below [`MESSAGE_BYTES`].
 pub const PROBE_ATTACHMENT_BYTES: u64 = 30 * 1024 * 1024;
 /// Characters of a route's name in a message.

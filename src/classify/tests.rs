@@ -131,7 +131,9 @@ fn a_report_in_a_mail_in_an_archive_is_found() {
     let mut places = Vec::new();
     let reading = read_file("a.zip", &bytes, Timestamp::from_seconds(0), &mut |found| match found {
         Found::Aggregate { place, digest, .. } => places.push((place, digest.messages)),
-        Found::Tls { .. } | Found::Failure { .. } => panic!("no such report was put in"),
+        Found::Tls { .. } | Found::Failure { .. } | Found::Delivery { .. } => {
+            panic!("no such report was put in")
+        }
     });
     assert_eq!(reading.kind, MessageKind::Aggregate);
     assert_eq!(places, [("a.zip/a.eml/part 1".to_owned(), 1)]);

@@ -215,6 +215,10 @@ pub enum View {
     Complaints,
     /// A line a day, domain, policy type and cause of TLS reports.
     Tls,
+    /// A line a day, outcome, status, class and host of bounces.
+    Bounces,
+    /// A line a recipient of a bounce.
+    BounceList,
     /// A line a received mail.
     Messages,
     /// A line a probe.
@@ -241,7 +245,7 @@ pub struct FilterArguments {
     #[arg(long, value_name = "TEXT")]
     pub reporter: Option<String>,
     /// pass or fail of DMARC; a kind or status of messages; a state of probes; a policy type or cause of TLS;
-    /// a type, failure or delivery result of failure reports
+    /// a type, failure or delivery result of failure reports; an outcome, status, class or reason of bounces
     #[arg(long, value_name = "WORD")]
     pub result: Option<String>,
     /// Zone of mails and probes in tables; days of reports are UTC

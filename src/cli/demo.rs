@@ -13,13 +13,14 @@ use crate::config::Settings;
 use crate::daemon::demo;
 
 /// The tables that are shown, as a user would ask for them.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "report summary",
     "report domains",
     "report sources",
     "report reporters",
     "report failures",
     "report tls",
+    "report bounces",
     "report messages",
     "report probes",
 ];

@@ -107,8 +107,11 @@ pub fn send(context: &Context, arguments: &ProbeSendArguments, out: &mut dyn Wri
     store.close();
     show(context, &ProbeShowArguments { token: sent.token }, out)?;
     let is_good = match arguments.wait {
-        Some(_) => matches!(state, State::Arrived | State::Late),
-        None => matches!(state, State::Accepted | State::Arrived | State::Late),
+        Some(_) => matches!(state, State::Arrived | State::Late | State::Delivered),
+        None => matches!(
+            state,
+            State::Accepted | State::Arrived | State::Late | State::Delivered | State::Delayed
+        ),
     };
     Ok(Exit::findings_if(!is_good))
 }
@@ -157,7 +160,7 @@ pub static HAPPENINGS: &[Column<Happening>] = &[
         "what",
         Kind::Text,
         Show::Whole,
-        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, or a phase of the dialogue.",
+        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, `bounced`, `delayed`, `delivered`, or a phase of the dialogue.",
         |row| Value::text(Some(&row.what)),
     ),
     Column::new(
@@ -302,6 +305,9 @@ fn of_event(event: &Event) -> (u8, Happening) {
         What::Arrived { message, is_timed: false } => {
             Some(format!("message {message}, imported: time not known"))
         }
+        What::Bounced { message, reason }
+        | What::Delayed { message, reason, .. }
+        | What::Delivered { message, reason } => Some(format!("message {message}: {reason}")),
         other => other.reason().map(ToString::to_string),
     };
     let rank = if event.what == What::Sending { 0 } else { 2 };

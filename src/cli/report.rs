@@ -50,6 +50,10 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Complaints => {
             print.answer(&reader.complaints(query)?, views::COMPLAINTS, views::COMPLAINT_TOTALS, out)
         }
+        View::Bounces => print.answer(&reader.bounces(query)?, views::BOUNCES, views::BOUNCE_TOTALS, out),
+        View::BounceList => {
+            print.answer(&reader.bounce_list(query)?, views::BOUNCE_LIST, views::BOUNCE_TOTALS, out)
+        }
         View::Tls => print.answer(&reader.tls(query)?, views::TLS, views::TLS_TOTALS, out),
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
@@ -95,6 +99,9 @@ impl Question {
         {
             let filters = match view {
                 View::Probes => "--domain (of the recipient), --since, --until, --result",
+                View::Bounces | View::BounceList if option == "--source" => {
+                    "--domain (of the recipient), --since, --until, --reporter, --result"
+                }
                 View::Tls if option == "--source" => "--domain, --since, --until, --reporter, --result",
                 _ => continue,
             };
@@ -166,7 +173,7 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             .chain(KINDS.iter().map(|kind| kind.as_str()))
             .collect(),
         // Reporters invent words: any may be asked for.
-        View::Tls | View::Failures | View::Complaints => return Ok(()),
+        View::Tls | View::Failures | View::Complaints | View::Bounces | View::BounceList => return Ok(()),
         View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
@@ -198,6 +205,8 @@ impl View {
             Self::Records => "records",
             Self::Failures => "failures",
             Self::Complaints => "complaints",
+            Self::Bounces => "bounces",
+            Self::BounceList => "bounce-list",
             Self::Tls => "tls",
             Self::Messages => "messages",
             Self::Probes => "probes",
@@ -214,15 +223,17 @@ impl View {
             Self::Records => "Records of aggregate reports",
             Self::Failures => "Failure reports",
             Self::Complaints => "Complaints",
+            Self::Bounces => "Bounces and other notices",
+            Self::BounceList => "Bounces by recipient",
             Self::Tls => "SMTP TLS reports",
             Self::Messages => "Mails received",
             Self::Probes => "Probes",
         }
     }
 
-    /// True for mails and probes, which have an instant instead of days.
+    /// True for mails, bounces and probes, which have an instant instead of days.
     const fn is_of_instants(self) -> bool {
-        matches!(self, Self::Messages | Self::Probes)
+        matches!(self, Self::Messages | Self::Probes | Self::Bounces | Self::BounceList)
     }
 
     /// The names of its columns.
@@ -238,6 +249,8 @@ impl View {
             Self::Records => names(views::RECORDS),
             Self::Failures => names(views::FAILURES),
             Self::Complaints => names(views::COMPLAINTS),
+            Self::Bounces => names(views::BOUNCES),
+            Self::BounceList => names(views::BOUNCE_LIST),
             Self::Tls => names(views::TLS),
             Self::Messages => names(views::MESSAGES_RECEIVED),
             Self::Probes => names(views::PROBES),

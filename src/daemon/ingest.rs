@@ -12,8 +12,10 @@ use std::time::Duration;
 use crate::classify::{self, Found, MailContext, MessageKind};
 use crate::clock::{self, Timestamp};
 use crate::limits;
+use crate::mail::delivery_status::{DeliveryReport, Input};
 use crate::mail::message::Message;
 use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
+use crate::probe::bounce;
 use crate::probe::matching::{Matches, Seen, match_message};
 use crate::probe::token::KeyRing;
 use crate::reports::aggregate::Record;
@@ -22,8 +24,8 @@ use crate::reports::extract::Records;
 use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
-    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadFailure, ReadReport, ReadTls, Reader,
-    Reading, ReportRows, Sighting, Store, StoreError, pack,
+    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure, ReadReport, ReadTls,
+    Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack,
 };
 use crate::summary::Trust;
 
@@ -277,7 +279,9 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         reports: Vec::new(),
         tls: Vec::new(),
         failures: Vec::new(),
+        bounces: Vec::new(),
         probes: Vec::new(),
+        returned: Vec::new(),
     }
 }
 
@@ -291,6 +295,8 @@ fn read_whole(
     let mut reading = empty_reading(source);
     let mut trouble = None;
     let mut feedback = Vec::new();
+    // A notice or an automatic answer was read.
+    let mut is_read = false;
     let mut found = |found: Found<'_>| {
         if trouble.is_some() {
             return;
@@ -303,6 +309,10 @@ fn read_whole(
             },
             Found::Tls { place, digest } => reading.tls.push(ReadTls { place, digest: *digest }),
             Found::Failure { place, report } => feedback.push((place, report)),
+            Found::Delivery { report, input } => {
+                is_read = true;
+                take_back(keys, report, input, &mut reading);
+            }
         }
     };
     let (mail, matches) = match source.file_name {
@@ -338,11 +348,11 @@ fn read_whole(
         hide_persons(&mut reading, &redactor);
     }
     reading.probes = Sighting::of(&matches, keys, source.envelope.origin == Origin::Smtp);
-    // Kinds that are recognised and kept, but whose contents are not read yet.
+    // What holds no report: its reason says what it is, and letters are kept as they are.
     if matches!(reading.kind, MessageKind::Bounce | MessageKind::Reply | MessageKind::Other)
         && reading.unread.is_empty()
     {
-        reading.status = Some(MessageStatus::Kept);
+        reading.status = (!is_read).then_some(MessageStatus::Kept);
         reading.reason = Some(mail.why);
     }
     if !matches.forged.is_empty() {
@@ -352,6 +362,20 @@ fn read_whole(
         reading.deviations.push("probe-token-foreign".to_owned());
     }
     Ok(reading)
+}
+
+/// Takes what a notice of a mail system or an automatic answer says, and joins it to its probe.
+fn take_back(keys: &KeyRing, report: &DeliveryReport, input: &Input<'_>, reading: &mut Reading) {
+    let token = bounce::find_token(report, input, keys);
+    let name = token.and_then(|token| keys.texts(&token)).map(|texts| texts.recipient);
+    if !report.kind().is_answer() {
+        reading.bounces = ReadBounce::rows(report, name.as_deref());
+    }
+    if let (Some(clear), Some(token)) = (token, name)
+        && let Some(told) = bounce::told(report, &clear, keys)
+    {
+        reading.returned.push(Returned { token, clear, told });
+    }
 }
 
 /// Hides persons in the header of a mail that brought feedback: reporters repeat there the subject of the message

@@ -1,8 +1,8 @@
 //! One message and its envelope, in memory. Pure.
 
 pub mod address;
-pub mod cms;
 pub mod auth_results;
+pub mod cms;
 pub mod delivery_status;
 pub mod envelope;
 mod header;

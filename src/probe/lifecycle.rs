@@ -7,25 +7,31 @@
 //! What is known after each event (`–`: unchanged; the last column is the verdict once `lost_after`
 //! has passed):
 //!
-//! | known | sending | accepted | refused | deferred | in_doubt | arrived | replayed | deadline |
-//! | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | sending | – | accepted | refused | deferred | in_doubt | arrived | – | in_doubt |
-//! | deferred | sending | accepted | refused | – | in_doubt | arrived | – | deferred |
-//! | refused | sending | accepted | – | deferred | in_doubt | arrived | – | refused |
-//! | in_doubt | – | accepted | – | – | – | arrived | – | in_doubt |
-//! | accepted | – | – | – | – | – | arrived, late | – | lost |
-//! | arrived, late | – | arrived, late | – | – | – | – | – | arrived, late |
+//! | known | sending | accepted | refused | deferred | in_doubt | arrived | replayed | bounced | delayed | delivered | deadline |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | sending | – | accepted | refused | deferred | in_doubt | arrived | – | bounced | delayed | delivered | in_doubt |
+//! | deferred | sending | accepted | refused | – | in_doubt | arrived | – | bounced | delayed | delivered | deferred |
+//! | refused | sending | accepted | – | deferred | in_doubt | arrived | – | bounced | delayed | delivered | refused |
+//! | in_doubt | – | accepted | – | – | – | arrived | – | bounced | delayed | delivered | in_doubt |
+//! | accepted | – | – | – | – | – | arrived, late | – | bounced | delayed | delivered | lost |
+//! | delayed | – | – | – | – | – | arrived, late | – | bounced | – | delivered | lost |
+//! | delivered | – | – | – | – | – | arrived, late | – | bounced | – | – | delivered |
+//! | bounced | – | – | – | – | – | arrived, late | – | – | – | – | bounced |
+//! | arrived, late | – | arrived, late | – | – | – | – | – | – | – | – | arrived, late |
 //!
 //! Three answers, not two: a connection lost between our last dot and the reply leaves the probe
 //! **in doubt**. It is not sent again (RFC 5321 §4.5.4.1 would allow it, but then a second copy
 //! would be ours) and never counts as lost: what is not known is not a failure. Only what the far
 //! end took (250) can be lost. **Late** arrived after it was lost. An arrival always wins, also
-//! over a refusal: then the far end said one thing and did another ([`Verdict::contradicts_reply`]).
+//! over a refusal or a bounce: then the far end said one thing and did another ([`Verdict::contradicts_reply`]).
+//! A **delay** is no failure: the probe is waited for as long as the host says that it tries, at most
+//! [`limits::PROBE_DELAY`]. **Delivered** is the far end's word where nobody of ours saw the arrival.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::limits;
 use crate::mail::MessageId;
 
 // ---- Events ----
@@ -64,6 +70,29 @@ pub enum What {
         /// The received message.
         message: MessageId,
     },
+    /// A mail came back that says that it will not be delivered.
+    Bounced {
+        /// The received message.
+        message: MessageId,
+        /// Why.
+        reason: Reason,
+    },
+    /// A mail came back that says that it waits.
+    Delayed {
+        /// The received message.
+        message: MessageId,
+        /// Why.
+        reason: Reason,
+        /// Until when the host goes on trying, where it says so.
+        until: Option<Timestamp>,
+    },
+    /// A mail came back that says or shows that it was delivered.
+    Delivered {
+        /// The received message.
+        message: MessageId,
+        /// How it shows.
+        reason: Reason,
+    },
 }
 
 impl What {
@@ -77,6 +106,9 @@ impl What {
             Self::InDoubt(_) => "in_doubt",
             Self::Arrived { .. } => "arrived",
             Self::Replayed { .. } => "replayed",
+            Self::Bounced { .. } => "bounced",
+            Self::Delayed { .. } => "delayed",
+            Self::Delivered { .. } => "delivered",
         }
     }
 
@@ -86,7 +118,10 @@ impl What {
             Self::Accepted(reason)
             | Self::Refused(reason)
             | Self::Deferred(reason)
-            | Self::InDoubt(reason) => Some(reason),
+            | Self::InDoubt(reason)
+            | Self::Bounced { reason, .. }
+            | Self::Delayed { reason, .. }
+            | Self::Delivered { reason, .. } => Some(reason),
             Self::Sending | Self::Arrived { .. } | Self::Replayed { .. } => None,
         }
     }
@@ -142,11 +177,17 @@ pub enum State {
     Lost,
     /// It arrived after it was lost.
     Late,
+    /// It came back.
+    Bounced,
+    /// It waits in a queue of the far end, which said so.
+    Delayed,
+    /// The far end says that it was delivered; nobody of ours saw it arrive.
+    Delivered,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Sending,
         Self::Deferred,
         Self::Refused,
@@ -155,6 +196,9 @@ impl State {
         Self::Arrived,
         Self::Lost,
         Self::Late,
+        Self::Bounced,
+        Self::Delayed,
+        Self::Delivered,
     ];
 
     /// The word in the store, in tables and in JSON.
@@ -168,6 +212,9 @@ impl State {
             Self::Arrived => "arrived",
             Self::Lost => "lost",
             Self::Late => "late",
+            Self::Bounced => "bounced",
+            Self::Delayed => "delayed",
+            Self::Delivered => "delivered",
         }
     }
 
@@ -178,7 +225,7 @@ impl State {
 
     /// True if time alone may change it: someone should wait for this probe.
     pub const fn is_open(self) -> bool {
-        matches!(self, Self::Sending | Self::Accepted)
+        matches!(self, Self::Sending | Self::Accepted | Self::Delayed)
     }
 }
 
@@ -212,7 +259,7 @@ pub struct Verdict {
     pub duplicates: u64,
     /// Messages with the token that cannot be the probe itself.
     pub replays: u64,
-    /// True if it arrived although the far end refused or deferred it.
+    /// True if it arrived although the far end refused or deferred it, or sent it back.
     pub contradicts_reply: bool,
 }
 
@@ -266,6 +313,23 @@ pub struct Known {
     arrivals: Vec<Arrival>,
     /// Replays, each message once.
     replays: Vec<MessageId>,
+    /// Why it came back.
+    bounced: Option<Reason>,
+    /// Delays, in the order in which we heard of them.
+    delays: Vec<Delay>,
+    /// How it shows that it was delivered.
+    delivered: Option<Reason>,
+}
+
+/// One delay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Delay {
+    /// When we heard of it.
+    at: Timestamp,
+    /// Until when the host goes on trying.
+    until: Option<Timestamp>,
+    /// Why.
+    reason: Reason,
 }
 
 impl Default for Known {
@@ -278,6 +342,9 @@ impl Default for Known {
             reason: None,
             arrivals: Vec::new(),
             replays: Vec::new(),
+            bounced: None,
+            delays: Vec::new(),
+            delivered: None,
         }
     }
 }
@@ -310,6 +377,18 @@ pub fn step(mut known: Known, event: &Event) -> Known {
             }
             return known;
         }
+        What::Bounced { reason, .. } => {
+            known.bounced.get_or_insert_with(|| reason.clone());
+            return known;
+        }
+        What::Delayed { reason, until, .. } => {
+            known.delays.push(Delay { at: event.at, until: *until, reason: reason.clone() });
+            return known;
+        }
+        What::Delivered { reason, .. } => {
+            known.delivered.get_or_insert_with(|| reason.clone());
+            return known;
+        }
     };
     let is_settled = match known.hand_over {
         // What was taken stays taken, whatever is written later.
@@ -330,11 +409,8 @@ pub fn step(mut known: Known, event: &Event) -> Known {
 
 /// The verdict on what is known, at one instant.
 pub fn verdict(known: &Known, options: Options, now: Timestamp) -> Verdict {
-    let lost_at = match known.hand_over {
-        HandOver::Accepted => known.accepted_at.map(|at| at.after(options.lost_after)),
-        _ => None,
-    };
     let first = known.arrivals.iter().filter_map(|arrival| arrival.at).min();
+    let lost_at = lost_at(known, options, first);
     let (state, reason) = if known.arrivals.is_empty() {
         without_arrival(known, options, lost_at, now)
     } else {
@@ -357,8 +433,27 @@ pub fn verdict(known: &Known, options: Options, now: Timestamp) -> Verdict {
         duplicates: u64::try_from(known.arrivals.len().saturating_sub(1)).unwrap_or(u64::MAX),
         replays: u64::try_from(known.replays.len()).unwrap_or(u64::MAX),
         contradicts_reply: !known.arrivals.is_empty()
-            && matches!(known.hand_over, HandOver::Refused | HandOver::Deferred),
+            && (known.bounced.is_some() || matches!(known.hand_over, HandOver::Refused | HandOver::Deferred)),
     }
+}
+
+/// The last delay; one of which we heard after the probe arrived says nothing new.
+fn last_delay(known: &Known, arrived_at: Option<Timestamp>) -> Option<&Delay> {
+    let is_new = |delay: &&Delay| arrived_at.is_none_or(|arrived| delay.at <= arrived);
+    known.delays.iter().filter(is_new).max_by_key(|delay| delay.at)
+}
+
+/// When a probe is lost, if nothing comes: after its time, or once the host that holds it gives up.
+fn lost_at(known: &Known, options: Options, arrived_at: Option<Timestamp>) -> Option<Timestamp> {
+    let of_acceptance = match known.hand_over {
+        HandOver::Accepted => known.accepted_at.map(|at| at.after(options.lost_after)),
+        _ => None,
+    };
+    let of_delay = last_delay(known, arrived_at).map(|delay| {
+        let until = delay.until.unwrap_or_else(|| delay.at.after(options.lost_after));
+        until.min(delay.at.after(limits::PROBE_DELAY))
+    });
+    of_acceptance.max(of_delay)
 }
 
 /// State and reason of a probe that has not arrived.
@@ -368,6 +463,21 @@ fn without_arrival(
     lost_at: Option<Timestamp>,
     now: Timestamp,
 ) -> (State, Option<String>) {
+    if let Some(reason) = &known.bounced {
+        return (State::Bounced, Some(reason.to_string()));
+    }
+    if let Some(reason) = &known.delivered {
+        return (State::Delivered, Some(reason.to_string()));
+    }
+    if let Some(delay) = last_delay(known, None) {
+        let reason = &delay.reason;
+        return match lost_at {
+            Some(lost_at) if lost_at <= now => {
+                (State::Lost, Some(format!("nothing arrived after a delay ({reason})")))
+            }
+            _ => (State::Delayed, Some(reason.to_string())),
+        };
+    }
     let reason = known.reason.as_ref().map(Reason::to_string);
     match known.hand_over {
         HandOver::Sending => match known.attempt_at {

@@ -3,6 +3,7 @@
 //! A probe is a list of events, and its state is a pure function of (events, options, now): it can
 //! be replayed, tested with a fixed clock, and changed by late evidence.
 
+pub mod bounce;
 pub mod compose;
 pub mod lifecycle;
 pub mod matching;

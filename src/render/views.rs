@@ -2,6 +2,7 @@
 //!
 //! Long, because it is one table: a column a line of thought, and all views beside each other.
 
+mod bounce;
 mod failure;
 mod tls;
 
@@ -14,6 +15,7 @@ use crate::summary::rows::{
     RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
+pub use bounce::{BOUNCE_LIST, BOUNCE_TOTALS, BOUNCES};
 pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use tls::{TLS, TLS_TOTALS};
 
@@ -597,7 +599,8 @@ pub static PROBES: &[Column<ProbeRow>] = &[
         "state",
         Kind::Text,
         Show::Whole,
-        "`sending`, `deferred`, `refused`, `in_doubt`, `accepted`, `arrived`, `lost` or `late`.",
+        "`sending`, `deferred`, `refused`, `in_doubt`, `accepted`, `delayed`, `delivered`, `bounced`, `arrived`, `lost` or \
+         `late`.",
         |row| Value::text(Some(&row.state)),
     ),
     Column::new("sent_at", "sent", Kind::Instant, Show::Spare(1, 0), "When sending began.", |row| {
@@ -653,6 +656,13 @@ pub static PROBE_TOTALS: &[Column<ProbeTotals>] = &[
     }),
     Column::total("late", Kind::Count("probes"), "Arrived after their deadline.", |totals| {
         Value::Count(totals.late)
+    }),
+    Column::total("bounced", Kind::Count("probes"), "Came back.", |totals| Value::Count(totals.bounced)),
+    Column::total("delayed", Kind::Count("probes"), "Waiting in a queue of the far end.", |totals| {
+        Value::Count(totals.delayed)
+    }),
+    Column::total("delivered", Kind::Count("probes"), "Delivered, as the far end says.", |totals| {
+        Value::Count(totals.delivered)
     }),
 ];
 

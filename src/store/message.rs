@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, failure, probe, raw, reprocess, source, tls, unclaimed,
+    Reading, StoreError, aggregate, bounce, failure, probe, raw, reprocess, source, tls, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -160,6 +160,7 @@ pub(super) fn queue_finish(
         bytes += memory_bytes(message);
     }
     bytes += reading.reports.iter().map(aggregate::memory_bytes).sum::<usize>();
+    bytes += reading.bounces.iter().map(bounce::memory_bytes).sum::<usize>();
     bytes += reading.failures.iter().map(failure::memory_bytes).sum::<usize>();
     bytes += reading.tls.iter().map(tls::memory_bytes).sum::<usize>();
     writer.queue(bytes, move |work| finish(work, message, sha256, reading), done)
@@ -216,9 +217,12 @@ fn finish(
         reports,
         tls: tls_reports,
         failures,
+        bounces,
         probes,
+        returned,
     } = reading;
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
+    probe::take_back(work, id, Timestamp::from_ms(received_at_ms), &returned)?;
     for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {
         work.connection.prepare_cached(INSERT_UNREADABLE)?.execute((
             id.0,
@@ -272,6 +276,7 @@ fn finish(
             Outcome::Unclaimed
         });
     }
+    others.extend(bounce::store(work, id, received_at_ms, parser_version, &bounces)?);
     reprocess::settle_removed(work, &removed, id)?;
     let all: Vec<Outcome> = outcomes.iter().chain(&others).copied().collect();
     let verdict = Verdict::of(id, kind, status, reason, &unread, &all);

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod audit;
+mod bounce;
 mod database;
 mod domain;
 mod error;
@@ -48,12 +49,12 @@ pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
 pub use loading::LoadingId;
-pub use probe::{NewProbe, Sighting};
+pub use probe::{NewProbe, Returned, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
 pub use reading::{
-    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadFailure, ReadReport, ReadTls, Reading,
-    ReportRows,
+    Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,
+    Reading, ReportRows,
 };
 pub use reprocess::ReprocessFilter;
 pub use unclaimed::UnclaimedDomain;

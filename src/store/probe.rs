@@ -14,6 +14,7 @@ use super::{MessageId, StoreError, source};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::{Address, ReversePath};
+use crate::probe::bounce::Told;
 use crate::probe::compose::TEMPLATE_VERSION;
 use crate::probe::lifecycle::{self, Event, Options, Reason, What};
 use crate::probe::matching::{Matches, Standing};
@@ -26,9 +27,9 @@ const INSERT: &str =
     rcpt_to, header_message_id, sent_at_ms, lost_after_ms)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (token) DO NOTHING";
 const INSERT_EVENT: &str = "INSERT INTO probe_event (token, seq, at_ms, event, phase, code, enhanced, text,
-    message_id, is_timed)
-    VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_event WHERE token = $1), $2, $3, $4, $5, $6, $7, $8, $9)
-    ON CONFLICT DO NOTHING";
+    message_id, is_timed, until_ms)
+    VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_event WHERE token = $1), $2, $3, $4, $5, $6, $7, $8, $9,
+    $10) ON CONFLICT DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
     addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id)
     VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_attempt WHERE token = $1), $2, $3, $4, $5, $6, $7, $8,
@@ -41,7 +42,8 @@ const SIGHTINGS: &str = "SELECT COUNT(*) FROM probe_event WHERE token = $1 AND m
 const TOLD_BY: &str = "SELECT token FROM probe_event WHERE message_id = $1";
 const FORGET: &str = "DELETE FROM probe_event WHERE message_id = $1";
 /// The events of one probe, as [`read_event`] reads them.
-pub(super) const EVENTS: &str = "SELECT at_ms, event, phase, code, enhanced, text, message_id, is_timed
+pub(super) const EVENTS: &str =
+    "SELECT at_ms, event, phase, code, enhanced, text, message_id, is_timed, until_ms
     FROM probe_event WHERE token = $1 ORDER BY seq";
 
 /// A probe that is about to be sent.
@@ -126,6 +128,17 @@ impl Sighting {
     }
 }
 
+/// What a mail that came back tells of one probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returned {
+    /// The probe's name.
+    pub token: String,
+    /// What the token says.
+    pub clear: Token,
+    /// What the mail tells.
+    pub told: Told,
+}
+
 // ---- Writing ----
 
 /// Writes a new probe and that its sending begins; waits for the commit.
@@ -172,21 +185,43 @@ pub(super) fn see(
     sightings: &[Sighting],
 ) -> Result<(), StoreError> {
     for sighting in sightings {
-        insert_unknown(work, sighting)?;
-        let noted: u32 =
-            work.connection.prepare_cached(SIGHTINGS)?.query_row([&sighting.token], |row| row.get(0))?;
-        if noted >= limits::PROBE_SIGHTINGS {
-            continue;
-        }
         let what = if sighting.is_arrival {
             What::Arrived { message, is_timed: sighting.is_timed }
         } else {
             What::Replayed { message }
         };
-        insert_event(work, &sighting.token, &Event { at: received_at, what })?;
-        settle(work, &sighting.token)?;
+        note(work, &sighting.token, &sighting.clear, &Event { at: received_at, what })?;
     }
     Ok(())
+}
+
+/// Writes what a mail that came back tells, as [`see`].
+pub(super) fn take_back(
+    work: &mut Work<'_>,
+    message: MessageId,
+    received_at: Timestamp,
+    returned: &[Returned],
+) -> Result<(), StoreError> {
+    for Returned { token, clear, told } in returned {
+        let what = match told.clone() {
+            Told::Bounced(reason) => What::Bounced { message, reason },
+            Told::Delayed { reason, until } => What::Delayed { message, reason, until },
+            Told::Delivered(reason) => What::Delivered { message, reason },
+        };
+        note(work, token, clear, &Event { at: received_at, what })?;
+    }
+    Ok(())
+}
+
+/// Writes one event that a received message tells.
+fn note(work: &Work<'_>, token: &str, clear: &Token, event: &Event) -> Result<(), StoreError> {
+    insert_unknown(work, token, clear)?;
+    let noted: u32 = work.connection.prepare_cached(SIGHTINGS)?.query_row([token], |row| row.get(0))?;
+    if noted >= limits::PROBE_SIGHTINGS {
+        return Ok(());
+    }
+    insert_event(work, token, event)?;
+    settle(work, token)
 }
 
 /// Takes back what a message told, within the open transaction: it is being read again.
@@ -226,19 +261,19 @@ fn insert(work: &Work<'_>, probe: &NewProbe) -> Result<bool, StoreError> {
 
 /// Writes the row of a probe that the store does not know, by its token: another store sent it, or this one
 /// was lost.
-fn insert_unknown(work: &Work<'_>, sighting: &Sighting) -> Result<(), StoreError> {
+fn insert_unknown(work: &Work<'_>, token: &str, clear: &Token) -> Result<(), StoreError> {
     let none: Option<String> = None;
     work.connection.prepare_cached(INSERT)?.execute(rusqlite::params![
-        sighting.token,
-        format!("route {}", sighting.clear.route),
-        sighting.clear.route,
-        sighting.clear.kind.as_str(),
+        token,
+        format!("route {}", clear.route),
+        clear.route,
+        clear.kind.as_str(),
         none,
         none,
         none,
         none,
         none,
-        sighting.clear.made_at().ms(),
+        clear.made_at().ms(),
         ms(limits::PROBE_LOST_AFTER),
     ])?;
     Ok(())
@@ -247,10 +282,15 @@ fn insert_unknown(work: &Work<'_>, sighting: &Sighting) -> Result<(), StoreError
 /// Adds one event.
 fn insert_event(work: &Work<'_>, token: &str, event: &Event) -> Result<(), StoreError> {
     let reason = event.what.reason();
-    let (message, is_timed) = match event.what {
-        What::Arrived { message, is_timed } => (Some(message.0), Some(is_timed)),
-        What::Replayed { message } => (Some(message.0), None),
-        _ => (None, None),
+    let (message, is_timed, until) = match event.what {
+        What::Arrived { message, is_timed } => (Some(message.0), Some(is_timed), None),
+        What::Replayed { message } | What::Bounced { message, .. } | What::Delivered { message, .. } => {
+            (Some(message.0), None, None)
+        }
+        What::Delayed { message, until, .. } => (Some(message.0), None, until),
+        What::Sending | What::Accepted(_) | What::Refused(_) | What::Deferred(_) | What::InDoubt(_) => {
+            (None, None, None)
+        }
     };
     work.connection.prepare_cached(INSERT_EVENT)?.execute(rusqlite::params![
         token,
@@ -262,6 +302,7 @@ fn insert_event(work: &Work<'_>, token: &str, event: &Event) -> Result<(), Store
         reason.map(|reason| &reason.text),
         message,
         is_timed,
+        until.map(Timestamp::ms),
     ])?;
     Ok(())
 }
@@ -339,7 +380,7 @@ fn settle(work: &Work<'_>, token: &str) -> Result<(), StoreError> {
 
 // ---- Reading ----
 
-/// Reads one event from eight columns that begin at `at`.
+/// Reads one event from nine columns that begin at `at`.
 pub(super) fn read_event(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Event> {
     let reason = || -> rusqlite::Result<Reason> {
         Ok(Reason {
@@ -359,6 +400,12 @@ pub(super) fn read_event(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result
         "in_doubt" => What::InDoubt(reason()?),
         "arrived" => What::Arrived { message: message()?, is_timed: row.get(at + 7)? },
         "replayed" => What::Replayed { message: message()? },
+        "bounced" => What::Bounced { message: message()?, reason: reason()? },
+        "delayed" => {
+            let until = row.get::<_, Option<i64>>(at + 8)?.map(Timestamp::from_ms);
+            What::Delayed { message: message()?, reason: reason()?, until }
+        }
+        "delivered" => What::Delivered { message: message()?, reason: reason()? },
         other => {
             let text = format!("unknown event of a probe: {other}");
             return Err(rusqlite::Error::FromSqlConversionFailure(

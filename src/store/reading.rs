@@ -2,13 +2,15 @@
 
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::{Body, DomainName, Envelope, MessageId, Purpose};
+use crate::mail::delivery_status::{DeliveryReport, Evidence, Found, Outcome as Told, Permanence};
+use crate::mail::{Address, Body, DomainName, Envelope, MessageId, Purpose};
+use crate::probe::bounce::outcome_of;
 use crate::reports::Unreadable;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::reports::failure::{FailureReport, Redactor, ShownFailure};
 use crate::reports::tls::TlsDigest;
-use crate::store::{LoadingId, Packed, Sighting};
+use crate::store::{LoadingId, Packed, Returned, Sighting};
 use crate::summary::Trust;
 
 /// A message to keep: the envelope as known, the bytes as received.
@@ -103,8 +105,12 @@ pub struct Reading {
     pub tls: Vec<ReadTls>,
     /// Failure reports and other feedback, in order of appearance.
     pub failures: Vec<ReadFailure>,
-    /// What it tells of our probes.
+    /// What it says as a notice of a mail system, a row a recipient.
+    pub bounces: Vec<ReadBounce>,
+    /// What it tells of our probes as such a probe.
     pub probes: Vec<Sighting>,
+    /// What it tells of our probes as a mail that came back.
+    pub returned: Vec<Returned>,
 }
 
 /// One aggregate report, read whole.
@@ -153,6 +159,116 @@ impl ReadFailure {
         };
         let is_authentication = report.is_authentication_failure();
         Self { place, domain: report.header_from().cloned(), is_authentication, shown, content_sha256 }
+    }
+}
+
+/// What a notice of a mail system says of one recipient. The fields are those of the table `bounce`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadBounce {
+    /// The notice as a whole.
+    pub kind: &'static str,
+    /// This recipient.
+    pub outcome: &'static str,
+    /// The recipient.
+    pub recipient: Option<String>,
+    /// Its domain.
+    pub recipient_domain: Option<DomainName>,
+    /// The recipient as the sender named it.
+    pub original_recipient: Option<String>,
+    /// `Action` as written.
+    pub action: Option<String>,
+    /// The enhanced status code.
+    pub enhanced_status: Option<String>,
+    /// The reply code.
+    pub reply_code: Option<u16>,
+    /// Whether it may succeed later.
+    pub class: Option<&'static str>,
+    /// Why.
+    pub reason: &'static str,
+    /// The step of the dialogue.
+    pub phase: Option<&'static str>,
+    /// The host that refused.
+    pub remote_mta: Option<String>,
+    /// The host that reports.
+    pub reporting_mta: Option<String>,
+    /// The words of the refusal.
+    pub diagnostic: Option<String>,
+    /// Until when the host goes on trying.
+    pub will_retry_until: Option<Timestamp>,
+    /// The probe.
+    pub token: Option<String>,
+    /// Where values stood.
+    pub evidence: Vec<String>,
+}
+
+impl ReadBounce {
+    /// The rows of a notice, at least one; `token` is the name of the probe that it is about.
+    pub fn rows(report: &DeliveryReport, token: Option<&str>) -> Vec<Self> {
+        let kind = report.kind();
+        let whole = Self {
+            kind: kind.as_str(),
+            outcome: outcome_of(kind).as_str(),
+            reason: "other",
+            reporting_mta: report.message.reporting_mta.as_ref().map(|mta| mta.value.name.clone()),
+            token: token.map(str::to_owned),
+            ..Self::default()
+        };
+        if report.recipients.is_empty() {
+            return vec![whole];
+        }
+        let row = |status: &crate::mail::delivery_status::RecipientStatus| {
+            let mut evidence = Vec::new();
+            note(&mut evidence, "recipient", status.final_recipient.as_ref());
+            note(&mut evidence, "action", status.action.as_ref());
+            note(&mut evidence, "enhanced_status", status.enhanced_status.as_ref());
+            note(&mut evidence, "reply_code", status.reply_code.as_ref());
+            note(&mut evidence, "diagnostic", status.diagnostic.as_ref());
+            note(&mut evidence, "remote_mta", status.remote_mta.as_ref());
+            note(&mut evidence, "phase", status.phase.as_ref());
+            note(&mut evidence, "reason", Some(&status.reason));
+            let address = |found: &Option<Found<crate::mail::delivery_status::Recipient>>| {
+                found.as_ref().map(|found| found.value.address.clone())
+            };
+            let recipient = status.address().map(str::to_owned);
+            let domain =
+                recipient.as_deref().and_then(Address::parse).and_then(|address| address.domain_name());
+            Self {
+                outcome: match status.outcome {
+                    Told::Unknown => whole.outcome,
+                    outcome => outcome.as_str(),
+                },
+                original_recipient: address(&status.original_recipient)
+                    .filter(|text| Some(text) != recipient.as_ref()),
+                recipient,
+                recipient_domain: domain,
+                action: status.action.as_ref().map(|found| found.value.as_str().to_owned()),
+                enhanced_status: status.enhanced_status.as_ref().map(|found| found.value.to_string()),
+                reply_code: status.reply_code.as_ref().map(|found| found.value.value()),
+                class: Some(status.permanence)
+                    .filter(|permanence| *permanence != Permanence::Unknown)
+                    .map(Permanence::as_str),
+                reason: status.reason.value.as_str(),
+                phase: status.phase.as_ref().map(|found| found.value.as_str()),
+                remote_mta: status.remote_mta.as_ref().map(|found| found.value.name.clone()),
+                reporting_mta: status
+                    .reporting_mta
+                    .as_ref()
+                    .map(|found| found.value.name.clone())
+                    .or_else(|| whole.reporting_mta.clone()),
+                diagnostic: status.diagnostic.as_ref().map(|found| found.value.clone()),
+                will_retry_until: status.will_retry_until.as_ref().and_then(|found| found.value.at),
+                evidence,
+                ..whole.clone()
+            }
+        };
+        report.recipients.iter().map(row).collect()
+    }
+}
+
+/// Notes where a value stood.
+fn note<T>(evidence: &mut Vec<String>, name: &str, found: Option<&Found<T>>) {
+    if let Some(Found { evidence: Evidence { place, rule, .. }, .. }) = found {
+        evidence.push(format!("{name}:{}:{rule}", place.as_str()));
     }
 }
 

@@ -4,7 +4,7 @@
 //! transaction.
 
 use super::writer::{Work, Writer};
-use super::{MessageId, MessageStatus, StoreError, aggregate, failure, tls};
+use super::{MessageId, MessageStatus, StoreError, aggregate, bounce, failure, tls};
 use crate::classify::MessageKind;
 
 const BATCH: &str = "SELECT m.message_id FROM message AS m
@@ -104,6 +104,7 @@ pub(super) fn remove_derived(work: &mut Work<'_>, id: MessageId) -> Result<Remov
     if work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute([id.0])? > 0 {
         work.cache.unclaimed = None;
     }
+    bounce::remove(work, id)?;
     Ok(Removed { aggregate: keys, tls: tls::remove(work, id)?, failures: failure::remove(work, id)? })
 }
 

@@ -53,6 +53,14 @@ const TLS_ORPHANS: &str = "SELECT COUNT(*) FROM tls_policy AS c WHERE NOT EXISTS
 const TLS_ORPHAN_FAILURES: &str = "SELECT COUNT(*) FROM tls_failure AS f WHERE NOT EXISTS (SELECT 1
     FROM tls_policy AS c WHERE c.domain_id = f.domain_id AND c.day = f.day AND c.report_id = f.report_id
         AND c.seq = f.policy_seq)";
+const BOUNCES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM bounce AS b
+    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = b.message_id)";
+const FAILURES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM failure_report AS q
+    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = q.message_id)";
+const FAILURE_COPIES: &str = "SELECT COUNT(*) FROM failure_report AS q
+    JOIN message AS m ON m.message_id = q.message_id
+    WHERE q.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM failure_report AS o
+        WHERE o.domain_id = q.domain_id AND o.content_sha256 = q.content_sha256 AND o.status = 'counted')";
 const TLS_SUMS: &str =
     "SELECT r.report_id, r.policies, r.successful_sessions, r.failed_sessions, COUNT(c.seq),
     COALESCE(SUM(c.successful_sessions), 0), COALESCE(SUM(CASE WHEN c.seq IS NULL THEN 0 ELSE
@@ -121,6 +129,9 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
         (TLS_KEYS, "keys under which not exactly one TLS report counts"),
         (TLS_COPIES, "copies of TLS reports that are not there"),
         (TLS_WITHOUT_MESSAGE, "TLS reports without their message"),
+        (BOUNCES_WITHOUT_MESSAGE, "bounces without their message"),
+        (FAILURES_WITHOUT_MESSAGE, "failure reports without their message"),
+        (FAILURE_COPIES, "copies of failure reports that are not there"),
         (TLS_ORPHANS, "policies without their TLS report"),
         (TLS_ORPHAN_FAILURES, "failures without their policy"),
     ] {

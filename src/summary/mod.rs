@@ -2,6 +2,7 @@
 //!
 //! Field names are the names in JSON (docs/json-output.md): a contract.
 
+pub mod bounce;
 pub mod failure;
 pub mod percent;
 pub mod query;
@@ -9,6 +10,7 @@ pub mod rows;
 pub mod tls;
 pub mod trust;
 
+pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
 pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
 pub use query::{Period, Query};
 pub use rows::*;

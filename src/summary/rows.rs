@@ -324,4 +324,10 @@ pub struct ProbeTotals {
     pub lost: u64,
     /// Arrived after their deadline.
     pub late: u64,
+    /// Came back.
+    pub bounced: u64,
+    /// Waiting in a queue of the far end.
+    pub delayed: u64,
+    /// Delivered, as the far end says.
+    pub delivered: u64,
 }

@@ -60,7 +60,7 @@ impl Read {
         match found {
             Found::Aggregate { digest, records, .. } => self.take(*digest, &records),
             Found::Tls { .. } => self.tls += 1,
-            Found::Failure { .. } => {}
+            Found::Failure { .. } | Found::Delivery { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@ use crate::classify::{self, Found, MailContext};
 use crate::cli::context::Context;
 use crate::cli::exit::Failure;
 use crate::cli::report::Question;
+use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::reports::failure::ShownFailure;
 use crate::store::{Reader, StoreError};
@@ -28,8 +29,8 @@ pub(super) fn persons(
         "report failures: {} rows; domain {}, since {}, until {}",
         rows.len(),
         or_all(head.domain.clone()),
-        or_all(head.since.map(|at| at.rfc3339())),
-        or_all(head.until.map(|at| at.rfc3339())),
+        or_all(head.since.map(Timestamp::rfc3339)),
+        or_all(head.until.map(Timestamp::rfc3339)),
     );
     store.audit("reveal", &user(), &detail)?;
     let mut last: Option<(String, Vec<ShownFailure>)> = None;

@@ -73,6 +73,16 @@ impl Kind {
         }
     }
 
+    /// True for what mail systems say of a message: it bounced, waits, went on, was delivered.
+    pub const fn is_of_mail_system(self) -> bool {
+        matches!(self, Self::Bounce | Self::Delay | Self::Relayed | Self::Expanded | Self::Delivered)
+    }
+
+    /// True for answers that nobody wrote by hand: notes of absence, receipts, challenges.
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::AutoReply | Self::Receipt | Self::Challenge | Self::Held)
+    }
+
     /// True if a mail of this kind can only come of a mail that reached the recipient's side.
     pub const fn proves_arrival(self) -> bool {
         matches!(

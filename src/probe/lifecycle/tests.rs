@@ -14,7 +14,18 @@ fn reason(text: &str) -> Reason {
 }
 
 /// All kinds of events, in the order of the table's columns.
-const COLUMNS: [&str; 7] = ["sending", "accepted", "refused", "deferred", "in_doubt", "arrived", "replayed"];
+const COLUMNS: [&str; 10] = [
+    "sending",
+    "accepted",
+    "refused",
+    "deferred",
+    "in_doubt",
+    "arrived",
+    "replayed",
+    "bounced",
+    "delayed",
+    "delivered",
+];
 
 fn what(word: &str) -> What {
     match word {
@@ -25,6 +36,9 @@ fn what(word: &str) -> What {
         "in_doubt" => What::InDoubt(reason("connection lost")),
         "arrived" => What::Arrived { message: MessageId(1), is_timed: true },
         "replayed" => What::Replayed { message: MessageId(2) },
+        "bounced" => What::Bounced { message: MessageId(3), reason: reason("550 gone") },
+        "delayed" => What::Delayed { message: MessageId(4), reason: reason("451 busy"), until: None },
+        "delivered" => What::Delivered { message: MessageId(5), reason: reason("2.0.0") },
         other => panic!("{other}"),
     }
 }
@@ -38,23 +52,43 @@ fn state(words: &[&str], after: i64) -> State {
 
 #[test]
 fn every_state_with_every_event() {
-    use State::{Accepted, Arrived, Deferred, InDoubt, Lost, Refused, Sending};
+    use State::{Accepted, Arrived, Bounced, Deferred, Delayed, Delivered, InDoubt, Lost, Refused, Sending};
+    // What mails that come back change, whatever the dialogue said.
+    let rest = |state| [Arrived, state, Bounced, Delayed, Delivered];
+    let row = |of_dialogue: [State; 5], rest: [State; 5]| -> Vec<State> {
+        of_dialogue.into_iter().chain(rest).collect()
+    };
     // (events that lead to the state, the state after each event of COLUMNS, the state at the deadline)
-    let table: [(&[&str], [State; 7], State); 6] = [
-        (&["sending"], [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Sending], InDoubt),
+    let table: [(&[&str], Vec<State>, State); 9] = [
+        (&["sending"], row([Sending, Accepted, Refused, Deferred, InDoubt], rest(Sending)), InDoubt),
         (
             &["sending", "deferred"],
-            [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Deferred],
+            row([Sending, Accepted, Refused, Deferred, InDoubt], rest(Deferred)),
             Deferred,
         ),
-        (&["sending", "refused"], [Sending, Accepted, Refused, Deferred, InDoubt, Arrived, Refused], Refused),
-        (&["sending", "in_doubt"], [InDoubt, Accepted, InDoubt, InDoubt, InDoubt, Arrived, InDoubt], InDoubt),
         (
-            &["sending", "accepted"],
-            [Accepted, Accepted, Accepted, Accepted, Accepted, Arrived, Accepted],
-            Lost,
+            &["sending", "refused"],
+            row([Sending, Accepted, Refused, Deferred, InDoubt], rest(Refused)),
+            Refused,
         ),
-        (&["sending", "accepted", "arrived"], [Arrived; 7], Arrived),
+        (
+            &["sending", "in_doubt"],
+            row([InDoubt, Accepted, InDoubt, InDoubt, InDoubt], rest(InDoubt)),
+            InDoubt,
+        ),
+        (&["sending", "accepted"], row([Accepted; 5], rest(Accepted)), Lost),
+        (&["sending", "accepted", "delayed"], row([Delayed; 5], rest(Delayed)), Lost),
+        (
+            &["sending", "accepted", "delivered"],
+            row([Delivered; 5], [Arrived, Delivered, Bounced, Delivered, Delivered]),
+            Delivered,
+        ),
+        (
+            &["sending", "accepted", "bounced"],
+            row([Bounced; 5], [Arrived, Bounced, Bounced, Bounced, Bounced]),
+            Bounced,
+        ),
+        (&["sending", "accepted", "arrived"], vec![Arrived; 10], Arrived),
     ];
     for (before, after, deadline) in table {
         for (column, want) in COLUMNS.iter().zip(after) {
@@ -203,4 +237,37 @@ fn words_of_states() {
     for word in COLUMNS {
         assert_eq!(what(word).as_str(), word);
     }
+}
+
+#[test]
+fn a_delayed_probe_is_waited_for_as_long_as_the_host_tries() {
+    let day = 24 * 3_600;
+    let delayed = |until: Option<i64>| {
+        let reason = reason("451 4.4.1 no answer");
+        let delay = What::Delayed { message: MessageId(4), reason, until: until.map(at) };
+        vec![
+            Event { at: at(0), what: what("sending") },
+            Event { at: at(1), what: what("accepted") },
+            Event { at: at(50), what: delay },
+        ]
+    };
+    // (until when the host tries, until when we wait)
+    for (until, lost) in
+        [(Some(4 * day), 4 * day), (Some(400 * day), 50 + 6 * day), (None, 110), (Some(-5), 61)]
+    {
+        let events = delayed(until);
+        assert_eq!(judge(&events, OPTIONS, at(lost - 1)).state, State::Delayed, "{until:?}");
+        let verdict = judge(&events, OPTIONS, at(lost));
+        assert_eq!((verdict.state, verdict.lost_at), (State::Lost, Some(at(lost))), "{until:?}");
+    }
+    // The last delay counts, in whatever order they are read.
+    let mut events = delayed(Some(4 * day));
+    let again = What::Delayed { message: MessageId(5), reason: reason("still"), until: Some(at(5 * day)) };
+    events.insert(2, Event { at: at(day), what: again });
+    assert_eq!(judge(&events, OPTIONS, at(0)).lost_at, Some(at(5 * day)));
+    // A bounce that is followed by an arrival: the far end said one thing and did another.
+    let mut events = delayed(None);
+    events.push(Event { at: at(60), what: what("bounced") });
+    events.push(Event { at: at(70), what: what("arrived") });
+    assert!(judge(&events, OPTIONS, at(80)).contradicts_reply);
 }

@@ -21,7 +21,8 @@ const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_nam
 const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
     AND (EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id)
         OR EXISTS (SELECT 1 FROM tls_report AS t WHERE t.message_id = m.message_id)
-        OR EXISTS (SELECT 1 FROM failure_report AS q WHERE q.message_id = m.message_id))
+        OR EXISTS (SELECT 1 FROM failure_report AS q WHERE q.message_id = m.message_id)
+        OR EXISTS (SELECT 1 FROM bounce AS b WHERE b.message_id = m.message_id))
     ORDER BY m.message_id LIMIT 1";
 
 /// Everything known of one message but its bytes.

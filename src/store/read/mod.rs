@@ -1,5 +1,6 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
+mod bounce;
 mod failure;
 mod message;
 mod probe;
@@ -22,9 +23,9 @@ use super::{
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::summary::{
-    Answer, ComplaintRow, ComplaintTotals, DomainRow, FailureRow, FailureTotals, MessageRow, MessageSums,
-    MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow,
-    SummaryTotals, TlsRow, TlsTotals,
+    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DomainRow, FailureRow,
+    FailureTotals, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
+    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -76,6 +77,17 @@ impl Reader {
     /// A row a record, in the order of domain, day, report and place in the report.
     pub fn records(&self, query: &Query) -> Result<Answer<RecordRow, RecordTotals>, StoreError> {
         self.consistently(|connection| records::records(connection, query))
+    }
+
+    /// A row a day, outcome, enhanced code, class, host and reason of notices of mail systems, the newest day first.
+    pub fn bounces(&self, query: &Query) -> Result<Answer<BounceGroupRow, BounceTotals>, StoreError> {
+        self.consistently(|connection| bounce::bounces(connection, query))
+    }
+
+    /// A row a recipient of such a notice, the newest first. The result asked for is an outcome, reason, class or
+    /// enhanced code.
+    pub fn bounce_list(&self, query: &Query) -> Result<Answer<BounceRow, BounceTotals>, StoreError> {
+        self.consistently(|connection| bounce::bounce_list(connection, query))
     }
 
     /// A row a failure report, the newest first. The result asked for is a word of its type, failure or delivery

@@ -16,7 +16,7 @@ use crate::summary::{Answer, ProbeRow, ProbeTotals, Query};
 
 /// Probes with their events, the newest first; a probe without events comes once, without one.
 const LIST: &str = "SELECT p.token, p.route, p.rcpt_to, p.sent_at_ms, p.lost_after_ms,
-    e.at_ms, e.event, e.phase, e.code, e.enhanced, e.text, e.message_id, e.is_timed
+    e.at_ms, e.event, e.phase, e.code, e.enhanced, e.text, e.message_id, e.is_timed, e.until_ms
     FROM probe AS p LEFT JOIN probe_event AS e ON e.token = p.token
     WHERE p.sent_at_ms >= $1 AND p.sent_at_ms < $2 ORDER BY p.sent_at_ms DESC, p.token, e.seq";
 const OPEN: &str = "SELECT token FROM probe WHERE deadline_ms > $1 ORDER BY deadline_ms, token LIMIT $2";
@@ -233,6 +233,9 @@ fn count(totals: &mut ProbeTotals, state: State) {
         State::Arrived => &mut totals.arrived,
         State::Lost => &mut totals.lost,
         State::Late => &mut totals.late,
+        State::Bounced => &mut totals.bounced,
+        State::Delayed => &mut totals.delayed,
+        State::Delivered => &mut totals.delivered,
     } += 1;
 }
 

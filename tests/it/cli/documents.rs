@@ -48,6 +48,8 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("failures", views::FAILURES, views::FAILURE_TOTALS),
         view!("complaints", views::COMPLAINTS, views::COMPLAINT_TOTALS),
         view!("tls", views::TLS, views::TLS_TOTALS),
+        view!("bounces", views::BOUNCES, views::BOUNCE_TOTALS),
+        view!("bounce-list", views::BOUNCE_LIST, views::BOUNCE_TOTALS),
         view!("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS),
         view!("probes", views::PROBES, views::PROBE_TOTALS),
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),

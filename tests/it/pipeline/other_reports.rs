@@ -305,3 +305,119 @@ fn failure_reports_count_once_and_complaints_stand_apart() {
     assert_eq!(after, found);
     verify(&server);
 }
+
+// ---- Bounces ----
+
+/// The totals of `report bounces`.
+fn bounce_totals(server: &Server) -> Value {
+    json(server.path(), &["report", "bounces"])["totals"].clone()
+}
+
+/// A file of a case, with a token of ours in the place of the case's probe; the address for what comes back and the
+/// name of the probe.
+fn with_token(server: &Server, case: &str, file: &str) -> Option<(String, String, String)> {
+    let mail = std::fs::read_to_string(shared("cases")?.join(case).join(file)).expect("the mail of the case");
+    let ring = mailsonde::daemon::keys::load_or_create(&server.database()).expect("the key");
+    let at = mailsonde::clock::Timestamp::from_seconds(1_772_366_400);
+    let token = ring.mint(mailsonde::probe::Kind::Probe, 7, at, 1);
+    let texts = ring.texts(&token).expect("texts");
+    let address = format!("bounce+{}@example.com", texts.envelope_sender);
+    let mail = mail.replace("bounce+7f3a@example.com", &address).replace("7f3a", &texts.recipient);
+    Some((mail, address, texts.recipient.clone()))
+}
+
+#[test]
+fn a_delay_is_no_bounce_and_a_delivery_ends_it() {
+    let Some(name) = case_name("088") else { return };
+    let folder = shared("cases").expect("the cases").join(&name);
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("expected.json")).expect("it")).expect("JSON");
+    let server = Server::start(RECIPIENTS);
+    for (file, key) in [("delayed.eml", "after_first"), ("delivered.eml", "after_second")] {
+        let (mail, address, token) = with_token(&server, &name, file).expect("the case");
+        receive(&server, "", &address, mail.as_bytes());
+        let probes = rows(&server, &["report", "probes"]);
+        assert_eq!(probes.len(), 1, "{probes:?}");
+        assert_eq!(probes[0]["token"], token, "{probes:?}");
+        // The retry of the case has ended long ago: its word then, not that of today.
+        let list = rows(&server, &["report", "bounce-list"]);
+        assert_eq!(list[0]["outcome"], expected[key], "{list:?}");
+        assert_eq!(list[0]["token"], token, "{list:?}");
+        if key == "after_second" {
+            assert_eq!(probes[0]["state"], expected[key], "{probes:?}");
+        }
+    }
+    assert_eq!(bounce_totals(&server)["bounces"], expected["bounces"]);
+    verify(&server);
+}
+
+#[test]
+fn every_recipient_of_a_notice_has_its_own_outcome() {
+    let Some(name) = case_name("090") else { return };
+    let Some((_, expected)) = case(&name) else { return };
+    let server = Server::start(RECIPIENTS);
+    let (mail, address, _) = with_token(&server, &name, "report.eml").expect("the case");
+    for _ in 0..2 {
+        // The same mail again changes nothing.
+        receive(&server, "", &address, mail.as_bytes());
+        let list = rows(&server, &["report", "bounce-list"]);
+        let wanted = expected["recipients"].as_object().expect("recipients");
+        assert_eq!(list.len(), wanted.len(), "{list:?}");
+        for (recipient, want) in wanted {
+            let row = list
+                .iter()
+                .find(|row| {
+                    row["recipient"].as_str().is_some_and(|text| text.eq_ignore_ascii_case(recipient))
+                })
+                .unwrap_or_else(|| panic!("{recipient}: {list:?}"));
+            assert_eq!(value!([row["outcome"], row["enhanced_status"]]), *want, "{recipient}: {row}");
+        }
+        assert_eq!(bounce_totals(&server)["bounces"], expected["bounces"]);
+    }
+    assert_eq!(statuses(&server), ["duplicate", "read"]);
+    let again = run(server.path(), &["db", "reprocess"]);
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
+    server.settle();
+    assert_eq!(bounce_totals(&server)["bounces"], expected["bounces"]);
+    verify(&server);
+}
+
+#[test]
+fn a_bounce_in_words_is_joined_to_its_probe() {
+    let Some(name) = case_name("092") else { return };
+    let Some((_, expected)) = case(&name) else { return };
+    let server = Server::start(RECIPIENTS);
+    let (mail, address, token) = with_token(&server, &name, "report.eml").expect("the case");
+    receive(&server, "", &address, mail.as_bytes());
+    let list = rows(&server, &["report", "bounce-list"]);
+    assert_eq!(list.len(), 1, "{list:?}");
+    for (field, key) in [
+        ("outcome", "status"),
+        ("recipient", "recipient"),
+        ("enhanced_status", "enhanced"),
+        ("reply_code", "smtp_code"),
+    ] {
+        assert_eq!(list[0][field], expected[key], "{list:?}");
+    }
+    let probes = rows(&server, &["report", "probes"]);
+    assert_eq!(value!([probes[0]["token"], probes[0]["state"]]), value!([token, "bounced"]), "{probes:?}");
+    assert!(probes[0]["reason"].as_str().is_some_and(|text| text.contains("5.1.1")), "{probes:?}");
+    let group = rows(&server, &["report", "bounces", "--result", "5.1.1", "--fail-if", "bounces > 5"]);
+    assert_eq!(value!([group[0]["recipients"], group[0]["class"]]), value!([1, "permanent"]), "{group:?}");
+    verify(&server);
+}
+
+#[test]
+fn answers_are_no_bounces() {
+    let server = Server::start(RECIPIENTS);
+    for name in ["vacation", "receipt", "challenge", "held"] {
+        let mail = std::fs::read(fixture(&format!("dsn/{name}.eml"))).unwrap();
+        receive(&server, "", "bounce@example.com", &mail);
+    }
+    let messages = rows(&server, &["report", "messages"]);
+    for row in &messages {
+        assert_eq!(value!([row["kind"], row["status"]]), value!(["reply", "read"]), "{row}");
+    }
+    assert_eq!(messages.len(), 4);
+    assert_eq!(bounce_totals(&server)["recipients"], 0);
+}

@@ -95,7 +95,9 @@ impl Fixture {
             reports: vec![],
             tls: vec![],
             failures: vec![],
+            bounces: vec![],
             probes,
+            returned: vec![],
         };
         self.store.finish(MessageRef::Stored(id), reading).unwrap();
     }

@@ -101,7 +101,9 @@ fn ingest(store: &Store, stored: &Stored) {
         reports: vec![],
         tls: vec![],
         failures: vec![],
+        bounces: vec![],
         probes: sightings(stored),
+        returned: vec![],
     };
     store.finish(MessageRef::Stored(id), reading).unwrap();
 }

@@ -250,7 +250,9 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         reports,
         tls: Vec::new(),
         failures: Vec::new(),
+        bounces: Vec::new(),
         probes: Vec::new(),
+        returned: Vec::new(),
     }
 }
 
