@@ -421,3 +421,55 @@ fn answers_are_no_bounces() {
     assert_eq!(messages.len(), 4);
     assert_eq!(bounce_totals(&server)["recipients"], 0);
 }
+
+// ---- All together ----
+
+/// Every view of what this file is about.
+const VIEWS: [&str; 5] = ["failures", "complaints", "tls", "bounces", "bounce-list"];
+
+#[test]
+fn all_our_mails_read_again_give_the_same_and_their_tables_fit() {
+    use unicode_width::UnicodeWidthStr as _;
+    let server = Server::start(RECIPIENTS);
+    for folder in ["failure", "tls", "dsn", "mail"] {
+        // Exit code 1: some are cut off on purpose.
+        let output = run(server.path(), &["import", &fixture(folder).to_string_lossy()]);
+        assert!(output.status.code().is_some_and(|code| code < 2), "{folder}");
+    }
+    let answers = || VIEWS.map(|view| json(server.path(), &["report", view]));
+    let before = answers();
+    for (view, answer) in VIEWS.iter().zip(&before) {
+        assert!(answer["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{view}: {answer}");
+        for width in [80, 120, 200] {
+            let mut command = crate::support::program::mailsonde(server.path());
+            command.args(["report", view]).env("COLUMNS", width.to_string());
+            let table = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            for line in table.lines() {
+                assert!(line.width() <= width, "{view} at {width}: {line}");
+                assert!(!line.chars().any(char::is_control), "{view}: {line:?}");
+            }
+        }
+        // Every column can be sorted by.
+        for name in answer["rows"][0].as_object().expect("a row").keys() {
+            let sorted = json(server.path(), &["report", view, "--sort", &format!("-{name}")]);
+            let count = |answer: &Value| answer["rows"].as_array().map(Vec::len);
+            assert_eq!(count(&sorted), count(answer), "{view} by {name}");
+        }
+    }
+    verify(&server);
+    // The same mails again change no sum.
+    for folder in ["failure", "tls", "dsn", "mail"] {
+        run(server.path(), &["import", &fixture(folder).to_string_lossy()]);
+    }
+    for (view, (before, after)) in VIEWS.iter().zip(before.iter().zip(answers())) {
+        assert_eq!(after["totals"], before["totals"], "{view} after a second import");
+    }
+    let again = run(server.path(), &["db", "reprocess"]);
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
+    server.settle();
+    for (view, (before, after)) in VIEWS.iter().zip(before.iter().zip(answers())) {
+        assert_eq!(after["totals"], before["totals"], "{view} after reading again");
+        assert_eq!(after["rows"], before["rows"], "{view} after reading again");
+    }
+    verify(&server);
+}
