@@ -23,7 +23,7 @@ pub enum MessageKind {
     Failure,
     /// Carries SMTP TLS reports.
     Tls,
-    /// A delivery status notification or a bounce in free text.
+    /// A notice of a mail system (RFC 3464, or words): a bounce, a delay, a delivery.
     Bounce,
     /// One of our probes.
     Probe,

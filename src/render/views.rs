@@ -492,7 +492,8 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
         "kind",
         Kind::Text,
         Show::Whole,
-        "`aggregate`, `failure`, `tls`, `bounce`, `probe`, `reply` or `other`; null while pending.",
+        "`aggregate`, `failure` (also complaints), `tls`, `bounce` (any notice of a mail system, also of a delay), `probe`, \
+         `reply` or `other`; null while pending.",
         |row| Value::text(row.kind.as_deref()),
     ),
     Column::new(
@@ -578,7 +579,7 @@ pub static MESSAGE_TOTALS: &[Column<MessageTotals>] = &[
     Column::total("unread", Kind::Count("mails"), "Meant as a report and not readable.", |totals| {
         Value::Count(totals.unread)
     }),
-    Column::total("kept", Kind::Count("mails"), "Kept without a reader for their kind.", |totals| {
+    Column::total("kept", Kind::Count("mails"), "Letters and other mail that is kept as it is.", |totals| {
         Value::Count(totals.kept)
     }),
     Column::total("size_bytes", Kind::Count("bytes"), "Their size together.", |totals| {

@@ -297,7 +297,7 @@ pub struct MessageTotals {
     pub duplicate: u64,
     /// Meant as a report and not readable.
     pub unread: u64,
-    /// Kept without a reader for their kind.
+    /// Letters and other mail that is kept as it is.
     pub kept: u64,
     /// Bytes of all.
     pub size_bytes: u64,

@@ -25,7 +25,7 @@ pub struct ImportTotals {
     pub duplicate: u64,
     /// Of these: not readable.
     pub unread: u64,
-    /// Of these: kept without a reader.
+    /// Of these: kept, without a report.
     pub kept: u64,
     /// Aggregate reports that count now.
     pub reports: u64,
@@ -101,7 +101,7 @@ pub static TOTALS: &[Column<ImportTotals>] = &[
         Value::Count(totals.duplicate)
     }),
     Column::total("unread", Kind::Count("files"), "Not readable.", |totals| Value::Count(totals.unread)),
-    Column::total("kept", Kind::Count("files"), "Kept without a reader for their kind.", |totals| {
+    Column::total("kept", Kind::Count("files"), "Mail and files that hold no report.", |totals| {
         Value::Count(totals.kept)
     }),
     Column::total("reports", Kind::Count("reports"), "Aggregate reports that count now.", |totals| {

@@ -108,6 +108,8 @@ pub(super) fn bounces(
             recipients,
         })
         .collect();
+    // Within a day the most recipients first.
+    rows.sort_by(|a, b| b.day.cmp(&a.day).then(b.recipients.cmp(&a.recipients)));
     scope::sort(&mut rows, query, group_key);
     let cut = scope::cut(&mut rows, query);
     Ok(Answer { rows, totals, first, last, cut, notes: Vec::new() })
