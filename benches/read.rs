@@ -1,4 +1,5 @@
-//! Reading aggregate reports: gzip to rows in memory, beside mail-auth's reader.
+//! Reading reports: aggregate ones from gzip to rows in memory, beside mail-auth's reader; TLS reports, failure
+//! reports and bounces from file to values.
 //!
 //! ```text
 //! cargo build --release --manifest-path benches/peers/Cargo.toml -p mail-auth-reader   the peer, once
@@ -61,6 +62,7 @@ fn main() -> Result<()> {
     };
     the_mix(&mix, rounds)?;
     sizes(scratch.path())?;
+    others(scratch.path())?;
     let folder = scratch.path().join("hostile");
     std::fs::create_dir(&folder)?;
     hostile::write_hostile(&folder)?;
@@ -126,6 +128,47 @@ fn sizes(scratch: &Path) -> Result<()> {
             bail!("{records} records: {} messages instead of {messages}", figure.messages);
         }
         println!("| {records} | {:.3} | {} |", seconds(figure.cpu_ns), figure.peak_kib / 1_024);
+    }
+    println!();
+    Ok(())
+}
+
+/// Files of each other kind.
+const OTHERS: u64 = 2_000;
+
+/// TLS reports, failure reports and bounces: copies of a shipped one under names of their own.
+fn others(scratch: &Path) -> Result<()> {
+    use std::io::Write as _;
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    println!("| {OTHERS} files | CPU s | files/s | peak MiB | items |\n| --- | ---: | ---: | ---: | ---: |");
+    for (kind, source) in [
+        ("TLS reports, gzip", "tls/plain.json"),
+        ("failure reports", "failure/dmarc-all-fields.eml"),
+        ("bounces", "dsn/postfix-alias.eml"),
+        ("bounces in words", "dsn/qmail.eml"),
+    ] {
+        let text = std::fs::read_to_string(fixtures.join(source))?;
+        let folder = scratch.join(kind);
+        std::fs::create_dir(&folder)?;
+        for number in 0..OTHERS {
+            let own = text.replace("2026-11-22T00:00:00Z_example.com", &format!("{number}"));
+            if source.starts_with("tls/") {
+                let file = std::fs::File::create(folder.join(format!("{number}.json.gz")))?;
+                let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+                writer.write_all(own.as_bytes())?;
+                writer.finish()?;
+            } else {
+                std::fs::write(folder.join(format!("{number}.eml")), own)?;
+            }
+        }
+        let figure = run(Command::new(std::env::current_exe()?).args(["--child", "import"]).arg(&folder))?;
+        if figure.failed > 0 || figure.records == 0 {
+            bail!("{kind}: {} refused, {} items", figure.failed, figure.records);
+        }
+        let seconds = seconds(figure.cpu_ns);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for eyes")]
+        let rate = OTHERS as f64 / seconds;
+        println!("| {kind} | {seconds:.3} | {rate:.0} | {} | {} |", figure.peak_kib / 1_024, figure.records);
     }
     println!();
     Ok(())
@@ -242,11 +285,14 @@ fn read(bytes: &[u8], keep: bool, figure: &mut Figure) {
 /// Reads one file as `import` does, short of the store.
 fn import(path: &Path, bytes: &[u8], figure: &mut Figure) {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let reading = read_file(name, bytes, Timestamp::from_seconds(1_800_000_000), &mut |found| {
-        if let Found::Aggregate { digest, .. } = found {
+    let reading = read_file(name, bytes, Timestamp::from_seconds(1_800_000_000), &mut |found| match found {
+        Found::Aggregate { digest, .. } => {
             figure.records += digest.records;
             figure.messages += digest.messages;
         }
+        Found::Tls { digest, .. } => figure.records += digest.report.policies.len() as u64,
+        Found::Failure { report, .. } => figure.records += report.incidents,
+        Found::Delivery { report, .. } => figure.records += report.recipients.len() as u64,
     });
     figure.failed += reading.unreadable.len() as u64;
 }
