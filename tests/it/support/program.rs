@@ -52,6 +52,10 @@ pub(crate) struct Server {
 const CONFIGURATION: &str = r#"
 [smtp]
 host_name = "mx.example.com"
+# All clients of a test have one address.
+messages_per_client_minute = 1_000_000
+messages_per_session = 1_000_000
+sessions_per_client_minute = 1_000_000
 
 [[listener]]
 address = "127.0.0.1:0"
