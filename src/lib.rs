@@ -18,6 +18,8 @@ pub mod mail;
 
 pub mod reports;
 
+pub mod tls_client;
+
 pub mod probe;
 
 pub mod classify;

@@ -21,7 +21,6 @@
 mod dialogue;
 mod driver;
 mod reply;
-mod tls;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -32,9 +31,9 @@ use crate::limits;
 use crate::mail::{Address, ReversePath};
 use crate::probe::lifecycle::{Reason, What};
 
+pub use crate::tls_client::{TlsFacts, Verification, Verify};
 pub use driver::submit;
 pub use reply::Reply;
-pub use tls::{TlsFacts, Verification, Verify};
 
 // ---- What is asked ----
 

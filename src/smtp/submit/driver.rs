@@ -12,13 +12,13 @@ use tokio_rustls::client::TlsStream;
 
 use super::dialogue::{Action, Dialogue, Plan, stuff_dots, wire_lines};
 use super::reply::{NoReply, Reply, ReplyReader, queue_id};
-use super::tls::Client;
 use super::{
     Attempt, Cause, Fault, HandOver, Outcome, Phase, Step, Submission, SubmitOptions, Timeouts, TlsFacts,
     TlsMode, Verification, Verify,
 };
 use crate::clock::{self, Instant};
 use crate::limits;
+use crate::tls_client::Client;
 
 /// Hands one message to one server; never fails, the record says how it went.
 ///
@@ -346,7 +346,8 @@ impl Session<'_> {
         let name = options.server_name.as_deref().unwrap_or(&options.host);
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let is_enforced = options.tls != TlsMode::IfOffered && !matches!(options.verify, Verify::Off);
-        let client = Client::new(&options.verify, is_enforced, name)?;
+        let client =
+            Client::new(&options.verify, is_enforced, name).map_err(|error| Fault::Tls(error.to_string()))?;
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(Fault::Tls("the connection has TLS already".to_owned()));
         };

@@ -1,4 +1,6 @@
 //! TLS to a server: which roots are trusted, and what the session turned out to be.
+//!
+//! Shared by everybody who connects to a server: the sender of probes, the mailbox readers. No socket here.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,10 +13,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::Fault;
+/// No TLS with this server, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TlsError(pub String);
 
 /// Against what a server's certificate is verified.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Verify {
     /// The roots of the operating system.
     System,
@@ -72,11 +77,11 @@ pub struct TlsFacts {
 }
 
 /// The configuration of one connection, with a place for what verifying gives.
-pub(super) struct Client {
+pub struct Client {
     /// For tokio-rustls.
-    pub(super) config: Arc<ClientConfig>,
+    pub config: Arc<ClientConfig>,
     /// The name that is asked for and verified.
-    pub(super) name: ServerName<'static>,
+    pub name: ServerName<'static>,
     /// Filled in the handshake.
     recorder: Arc<Recorder>,
 }
@@ -85,12 +90,12 @@ impl Client {
     /// Prepares a connection to `host`.
     ///
     /// `is_enforced`: a certificate that does not verify ends the handshake.
-    /// Errors: [`Fault::Tls`] for roots that cannot be read and a name that cannot be asked for.
-    pub(super) fn new(verify: &Verify, is_enforced: bool, host: &str) -> Result<Self, Fault> {
-        let fault = |error: rustls::Error| Fault::Tls(error.to_string());
+    /// Errors: [`TlsError`] for roots that cannot be read and a name that cannot be asked for.
+    pub fn new(verify: &Verify, is_enforced: bool, host: &str) -> Result<Self, TlsError> {
+        let fault = |error: rustls::Error| TlsError(error.to_string());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
-            .map_err(|_| Fault::Tls(format!("no name for a certificate: {host}")))?;
+            .map_err(|_| TlsError(format!("no name for a certificate: {host}")))?;
         let inner = match verify {
             Verify::System => Some(system(&provider)?),
             Verify::Roots(pem) => Some(roots(pem, &provider)?),
@@ -112,7 +117,7 @@ impl Client {
     }
 
     /// What the session is, after the handshake.
-    pub(super) fn facts(&self, connection: &ClientConnection) -> TlsFacts {
+    pub fn facts(&self, connection: &ClientConnection) -> TlsFacts {
         let version = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
@@ -141,26 +146,26 @@ impl Client {
 }
 
 /// The verifier over the operating system's roots, which are read once.
-fn system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
+fn system(provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     static SYSTEM: OnceLock<Arc<dyn ServerCertVerifier>> = OnceLock::new();
     if let Some(verifier) = SYSTEM.get() {
         return Ok(Arc::clone(verifier));
     }
     let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(provider))
-        .map_err(|error| Fault::Tls(format!("roots of the operating system: {error}")))?;
+        .map_err(|error| TlsError(format!("roots of the operating system: {error}")))?;
     Ok(Arc::clone(SYSTEM.get_or_init(|| Arc::new(verifier))))
 }
 
 /// A verifier over the certificates of a PEM file.
-fn roots(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Fault> {
+fn roots(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| Fault::Tls(format!("roots: {error}")))?;
-        store.add(certificate).map_err(|error| Fault::Tls(format!("roots: {error}")))?;
+        let certificate = certificate.map_err(|error| TlsError(format!("roots: {error}")))?;
+        store.add(certificate).map_err(|error| TlsError(format!("roots: {error}")))?;
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
         .build()
-        .map_err(|error| Fault::Tls(format!("roots: {error}")))?;
+        .map_err(|error| TlsError(format!("roots: {error}")))?;
     Ok(verifier)
 }
 
