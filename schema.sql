@@ -531,6 +531,33 @@ CREATE TABLE probe_step (
     PRIMARY KEY (token, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- ---- Mailboxes -----------------------------------------------------------------------------------
+
+-- One row: how far one folder of a mailbox elsewhere was read.
+CREATE TABLE mailbox_folder (
+    account       TEXT NOT NULL,       -- imap://user@host or pop3://user@host
+    folder        TEXT NOT NULL,       -- its name as configured; INBOX for POP3
+    uid_validity  INTEGER NOT NULL,    -- UIDVALIDITY for which the UIDs hold (RFC 3501); 0: never read, or POP3
+    last_uid      INTEGER NOT NULL,    -- every message up to this UID is kept, gone, or in mailbox_message
+    looked_at_ms  INTEGER,             -- when it was looked through last
+    fault         TEXT,                -- why that failed; NULL: it did not
+    PRIMARY KEY (account, folder)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one message of such a folder with which something is still to be done; with POP3 also each that was
+-- kept and is still there.
+CREATE TABLE mailbox_message (
+    account     TEXT NOT NULL,
+    folder      TEXT NOT NULL,
+    uid         TEXT NOT NULL,         -- UID in decimal digits (IMAP) or UIDL (POP3)
+    step        TEXT NOT NULL,         -- ask: did not come, is asked for again | given-up | move-read | move-unread:
+                                       -- kept, waits to be moved | done: kept (POP3)
+    tries       INTEGER NOT NULL,      -- how often it was asked for in vain
+    size_bytes  INTEGER,               -- its size, if that is over the cap; NULL else
+    reason      TEXT,                  -- why it did not come
+    PRIMARY KEY (account, folder, uid)
+) STRICT, WITHOUT ROWID;
+
 -- ---- Views for people with sqlite3 or Datasette ----------------------------------------------------
 
 -- One row: sessions of one policy of one counted TLS report.

@@ -2,7 +2,7 @@
 //!
 //! The modules in the order in which a message meets them:
 //!
-//! * **receive**: [`smtp`] takes mail from the network and hands it to [`mail::Inbox`];
+//! * **receive**: [`smtp`] takes mail from the network and hands it to [`mail::Inbox`], [`mailbox`] fetches it from accounts elsewhere;
 //! * **understand**: [`mail`], [`reports`], [`probe`] and [`classify`] turn bytes into facts, without I/O;
 //! * **keep**: [`store`] is the only place with SQL;
 //! * **answer**: [`summary`] holds the rows of every answer, [`render`] prints them;
@@ -27,6 +27,8 @@ pub mod classify;
 pub mod summary;
 
 pub mod smtp;
+
+pub mod mailbox;
 
 pub mod render;
 

@@ -106,6 +106,7 @@ Examples:
   mailsonde import ~/Maildir /var/spool/reports    folders with everything below them
   mailsonde import - < mailbox.mbox
   mailsonde import reports.tar.gz --format json
+  mailsonde import ~/Maildir --follow              go on with what comes, until stopped
 
 What a file is, is decided by its content: .xml .gz .zip .json .eml .mbox .tar .tar.gz, Maildir.
 Reading a file again changes no sum. Exit code 1 if any file could not be read.")]
@@ -129,6 +130,19 @@ Examples:
   mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa"
     )]
     Probe(ProbeCommand),
+    /// Read report mail from IMAP and POP3 accounts of the configuration
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  mailsonde mailbox test reports                   sign in, look, read nothing
+  mailsonde mailbox poll                           read what is new in every mailbox
+  mailsonde mailbox login reports                  sign in by OAuth 2.0
+  mailsonde mailbox list
+
+`serve` reads all mailboxes of the configuration by itself."
+    )]
+    Mailbox(MailboxCommand),
     /// Watched domains: those whose reports count
     #[command(
         subcommand,
@@ -177,6 +191,9 @@ pub struct ImportArguments {
     /// Files and folders; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
+    /// Go on with files that come later, until stopped; each is read once it no longer grows
+    #[arg(long)]
+    pub follow: bool,
 }
 
 /// `report`.
@@ -303,6 +320,52 @@ pub struct ProbeSendArguments {
 pub struct ProbeShowArguments {
     /// The token of the probe
     pub token: String,
+}
+
+/// `mailbox`.
+#[derive(Debug, Subcommand)]
+pub enum MailboxCommand {
+    /// Sign in by OAuth 2.0; the tokens are kept beside the database
+    #[command(after_help = "\
+Examples:
+  mailsonde mailbox login reports")]
+    Login {
+        /// The mailbox, as named in the configuration
+        #[arg(value_name = "NAME")]
+        mailbox: String,
+    },
+    /// Read what is new, once; exit code 1 if anything could not be read
+    #[command(after_help = "\
+Examples:
+  mailsonde mailbox poll
+  mailsonde mailbox poll reports --again           also what was given up before")]
+    Poll(MailboxPollArguments),
+    /// Connect, sign in and open each folder, without reading; exit code 1 if anything fails
+    #[command(after_help = "\
+Examples:
+  mailsonde mailbox test
+  mailsonde mailbox test reports --format json")]
+    Test {
+        /// The mailboxes [without any: all]
+        #[arg(value_name = "NAME")]
+        mailboxes: Vec<String>,
+    },
+    /// How far each folder was read, and what is still to be done in it
+    #[command(after_help = "\
+Examples:
+  mailsonde mailbox list")]
+    List,
+}
+
+/// `mailbox poll`.
+#[derive(Debug, Clone, Args)]
+pub struct MailboxPollArguments {
+    /// The mailboxes [without any: all]
+    #[arg(value_name = "NAME")]
+    pub mailboxes: Vec<String>,
+    /// Ask again for messages that were given up
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// `domains`.

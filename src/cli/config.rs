@@ -55,7 +55,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     let unusable: Vec<String> = settings
         .secrets()
-        .filter_map(|(sender, secret)| secret.read().err().map(|error| format!("[sender.{sender}]: {error}")))
+        .filter_map(|(table, secret)| secret.read().err().map(|error| format!("{table}: {error}")))
         .collect();
     match unusable.first() {
         None => Ok(Exit::Fine),
@@ -103,6 +103,11 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
         let by = format!("{}:{}", sender.host, sender.port);
         let lost_after = route.lost_after.as_secs();
         say("route", format!("{}: to {} by {by}, lost after {lost_after} s", route.name, route.to));
+    }
+    for mailbox in &settings.mailboxes {
+        let (kind, folders) = (mailbox.kind.as_str(), mailbox.folders.join(", "));
+        let by = format!("{kind}://{}@{}:{}", mailbox.user, mailbox.host, mailbox.port);
+        say("mailbox", format!("{}: {folders} of {by}, every {} s", mailbox.name, mailbox.poll.as_secs()));
     }
     rows
 }

@@ -3,6 +3,7 @@
 //! What an item is, is decided by its content. A file or folder that cannot be read is named with its reason
 //! and the import goes on. Memory: one item at a time, large ones stay on disk.
 
+pub mod follow;
 pub mod mbox;
 pub mod rows;
 pub mod tar;
@@ -23,11 +24,11 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::import::rows::{ImportRow, ImportTotals};
 use crate::clock;
-use crate::daemon::ingest::{self, Import};
+use crate::daemon::ingest::{self, Came, Import};
 use crate::daemon::keys;
 use crate::limits;
 use crate::probe::token::KeyRing;
-use crate::render::{Head, Sheet, escape};
+use crate::render::{self, Head, Sheet, escape};
 use crate::smtp::tls::KEY_FILE;
 use crate::store::{Outcome, Store, StoreError};
 
@@ -109,27 +110,51 @@ pub fn import(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let progress = Progress::start(context);
-    let mut printer =
-        Printer { context, progress, out, rows: Vec::new(), totals: ImportTotals::default(), is_open: true };
+    let mut printer = Printer {
+        context,
+        progress,
+        out,
+        rows: Vec::new(),
+        totals: ImportTotals::default(),
+        is_open: true,
+        is_followed: arguments.follow,
+    };
     let mut queue = Queue::default();
-    for path in &arguments.paths {
-        walk::each_item(path, &mut |found| {
-            let (name, pending) = match found {
-                walk::Found::Item(item) => {
-                    let name = item.name.clone();
-                    printer.progress.begin(&name);
-                    (name, read(item)?)
-                }
-                walk::Found::Unreadable { name, reason } => {
-                    (name, Pending::Known(FileResult::unread(reason)))
-                }
-            };
-            queue.push(name, pending);
-            queue.drain(AWAITED_ITEMS, AWAITED_BYTES, &mut printer)
+    if arguments.follow {
+        follow::run(&arguments.paths, &mut |found| {
+            match found {
+                Some(found) => take(found, &mut queue, &mut printer, read)?,
+                // Nothing more for now: what is awaited is printed.
+                None => queue.drain(0, 0, &mut printer)?,
+            }
+            Ok(())
         })?;
+    } else {
+        for path in &arguments.paths {
+            walk::each_item(path, &mut |found| take(found, &mut queue, &mut printer, read))?;
+        }
     }
     queue.drain(0, 0, &mut printer)?;
     printer.finish()
+}
+
+/// Reads what was found and prints what is known by now.
+fn take(
+    found: walk::Found,
+    queue: &mut Queue,
+    printer: &mut Printer<'_>,
+    read: &mut ReadItem<'_>,
+) -> Result<(), Failure> {
+    let (name, pending) = match found {
+        walk::Found::Item(item) => {
+            let name = item.name.clone();
+            printer.progress.begin(&name);
+            (name, read(item)?)
+        }
+        walk::Found::Unreadable { name, reason } => (name, Pending::Known(FileResult::unread(reason))),
+    };
+    queue.push(name, pending);
+    queue.drain(AWAITED_ITEMS, AWAITED_BYTES, printer)
 }
 
 /// Results that come in the order of the items, whatever the store is waited for.
@@ -183,6 +208,8 @@ struct Printer<'p> {
     totals: ImportTotals,
     /// False once the reader of the output is gone: the import itself goes on.
     is_open: bool,
+    /// True if what comes later is read too.
+    is_followed: bool,
 }
 
 impl Printer<'_> {
@@ -194,6 +221,13 @@ impl Printer<'_> {
         if self.context.output.format == Format::Table {
             let line = escape::terminal(&row.line()).into_owned();
             self.print(&line)
+        } else if self.is_followed {
+            // Nobody waits for the end: a line each.
+            let head = Head { view: "import", title: "Import", is_timeless: true, ..Head::default() };
+            let rows = [row];
+            let mut line = Vec::new();
+            render::json::write_lines(&Sheet::of_rows(head, rows::COLUMNS, &rows), &mut line)?;
+            self.print(String::from_utf8_lossy(&line).trim_end())
         } else {
             self.rows.push(row);
             Ok(())
@@ -270,6 +304,18 @@ impl Progress {
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &ImportArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    if arguments.follow {
+        if arguments.paths.iter().any(|path| path.as_os_str() == "-") {
+            return Err(Failure::usage(
+                "standard input has one end only",
+                "name files and folders to follow",
+            ));
+        }
+        if !matches!(context.output.format, Format::Table | Format::Ndjson) {
+            let hint = "use `--format ndjson`, a line each";
+            return Err(Failure::usage("--follow has no end after which this format could be printed", hint));
+        }
+    }
     let (_, store) = context.open_store()?;
     let keys = keys::load_or_create(store.path())?;
     let exit = import(context, arguments, &mut |item| read_item(&store, &keys, item), out);
@@ -306,7 +352,7 @@ fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failu
         // The receiver is gone only if the import was given up.
         let _ = sender.send(imported.map(file_result));
     });
-    ingest::import(store, keys, name, bytes, clock::now(), done)?;
+    ingest::import(store, keys, Came::Import(name), bytes, clock::now(), done)?;
     Ok(Pending::Awaited { result, bytes: size })
 }
 

@@ -12,6 +12,7 @@ pub mod domains;
 pub mod exit;
 pub mod fail_if;
 pub mod import;
+pub mod mailbox;
 pub mod output;
 pub mod period;
 pub mod probe;
@@ -45,6 +46,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
         Command::Import(arguments) => import::run(&context, &arguments, out),
         Command::Report(arguments) => report::run(&context, &arguments, out),
+        Command::Mailbox(command) => mailbox::run(&context, &command, out),
         Command::Domains(command) => domains::run(&context, &command, out),
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),

@@ -7,12 +7,14 @@ pub mod example;
 pub mod fault;
 pub mod file;
 pub mod load;
+pub mod mailbox;
 pub mod secret;
 mod sections;
 pub mod settings;
 
 pub use fault::Fault;
 pub use load::{ConfigError, load};
+pub use mailbox::{MailboxAuth, MailboxSettings};
 pub use secret::Secret;
 pub use settings::{
     ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,

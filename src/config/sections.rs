@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::fault::nearest;
 use crate::config::file::Section;
+use crate::config::mailbox;
 use crate::config::secret::Secret;
 use crate::config::settings::{
     ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,
@@ -46,6 +47,7 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     read_recipients(root, &mut settings);
     read_domains(root, &mut settings);
     read_routes(root, &mut settings);
+    settings.mailboxes = mailbox::read(root);
     if let Some(retention) = root.section("retention") {
         settings.retention = read_retention(&retention);
         retention.finish();
@@ -104,7 +106,7 @@ fn read_receiver(smtp: &Section<'_, '_>) -> ReceiverSettings {
 }
 
 /// A host name for greetings: a domain name without what only patterns hold.
-fn host_name(text: &str) -> Option<String> {
+pub(super) fn host_name(text: &str) -> Option<String> {
     DomainName::parse(text).map(|name| name.as_str().to_owned()).filter(|name| !name.contains('*'))
 }
 
@@ -238,7 +240,7 @@ fn read_sender(name: &str, section: &Section<'_, '_>) -> Option<SenderSettings> 
 }
 
 /// `{ env = "X" }`, `{ file = "…" }` or `{ command = […] }`.
-fn read_secret(section: Section<'_, '_>) -> Option<Secret> {
+pub(super) fn read_secret(section: Section<'_, '_>) -> Option<Secret> {
     let env = section.parsed("env", "the name of a variable", "MAILSONDE_PASSWORD", |text| {
         let is_name = !text.is_empty() && !text.contains(['=', '\0']);
         is_name.then(|| Secret::Env(text.to_owned()))

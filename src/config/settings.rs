@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::config::fault::Fault;
 use crate::config::file::{Section, Source};
+use crate::config::mailbox::MailboxSettings;
 use crate::config::secret::Secret;
 use crate::config::sections::read;
 use crate::limits;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub domains: Vec<DomainName>,
     /// The routes of probes, in the order of the file.
     pub routes: Vec<RouteSettings>,
+    /// The mailboxes that are read, in the order of the file.
+    pub mailboxes: Vec<MailboxSettings>,
     /// How long things are kept.
     pub retention: RetentionSettings,
     /// Where the dashboard will listen.
@@ -194,6 +197,7 @@ impl Settings {
             recipients: recipients.collect(),
             domains: Vec::new(),
             routes: Vec::new(),
+            mailboxes: Vec::new(),
             retention: RetentionSettings::with_defaults(),
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),
             notes: Vec::new(),
@@ -235,11 +239,22 @@ impl Settings {
         self.routes.iter().find(|route| route.name == name)
     }
 
-    /// The secrets of all routes with the sender that needs them.
-    pub fn secrets(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        self.routes.iter().filter_map(|route| {
-            route.sender.auth.as_ref().map(|(_, secret)| (route.sender.name.as_str(), secret))
-        })
+    /// The mailbox with this name.
+    pub fn mailbox(&self, name: &str) -> Option<&MailboxSettings> {
+        self.mailboxes.iter().find(|mailbox| mailbox.name == name)
+    }
+
+    /// All secrets, each with the table that needs it.
+    pub fn secrets(&self) -> impl Iterator<Item = (String, &Secret)> {
+        let of_routes = self.routes.iter().filter_map(|route| {
+            let (_, secret) = route.sender.auth.as_ref()?;
+            Some((format!("[sender.{}]", route.sender.name), secret))
+        });
+        let of_mailboxes = self
+            .mailboxes
+            .iter()
+            .filter_map(|mailbox| Some((format!("[mailbox.{}]", mailbox.name), mailbox.auth.secret()?)));
+        of_routes.chain(of_mailboxes)
     }
 }
 

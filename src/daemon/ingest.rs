@@ -15,6 +15,7 @@ use crate::limits;
 use crate::mail::delivery_status::{DeliveryReport, Input};
 use crate::mail::message::Message;
 use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
+use crate::mailbox::Mark;
 use crate::probe::bounce;
 use crate::probe::matching::{Matches, Seen, match_message};
 use crate::probe::token::KeyRing;
@@ -24,8 +25,8 @@ use crate::reports::extract::Records;
 use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
-    Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure, ReadReport, ReadTls,
-    Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack,
+    FinishDone, Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure,
+    ReadReport, ReadTls, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack,
 };
 use crate::summary::Trust;
 
@@ -484,18 +485,31 @@ pub struct Import {
     pub sums: Vec<(u64, u64)>,
 }
 
+/// How a message came that was not received by SMTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came<'a> {
+    /// From a file or stream, with the name of what is no mail.
+    Import(Option<&'a str>),
+    /// From a mailbox, with what is to be noted with it.
+    Mailbox(&'a Mark),
+}
+
 /// Reads a message or file and hands it to the store; `done` runs when it is committed.
 ///
-/// `file_name` is `None` for a mail. Errors: those of the store before anything was queued.
+/// Errors: those of the store before anything was queued.
 pub fn import(
     store: &Store,
     keys: &KeyRing,
-    file_name: Option<&str>,
+    came: Came<'_>,
     bytes: Vec<u8>,
     now: Timestamp,
     done: Imported,
 ) -> Result<(), StoreError> {
-    let envelope = Envelope::without_transport(Origin::Import, now);
+    let (origin, file_name) = match came {
+        Came::Import(name) => (Origin::Import, name),
+        Came::Mailbox(_) => (Origin::Mailbox, None),
+    };
+    let envelope = Envelope::without_transport(origin, now);
     let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes };
     let mut reading = read(store, keys, &source)?;
     reading.packed = Some(pack(&bytes));
@@ -510,15 +524,16 @@ pub fn import(
         }
     }
     let kind = reading.kind;
-    let message = NewMessage {
+    let message = MessageRef::New(Box::new(NewMessage {
         envelope,
         body: Body::Memory(bytes.into()),
         purposes: Vec::new(),
         file_name: file_name.map(str::to_owned),
-    };
-    store.finish_then(
-        MessageRef::New(Box::new(message)),
-        reading,
-        Box::new(move |result| done(result.map(|finished| Import { kind, deviations, finished, sums }))),
-    )
+    }));
+    let done: FinishDone =
+        Box::new(move |result| done(result.map(|finished| Import { kind, deviations, finished, sums })));
+    match came {
+        Came::Import(_) => store.finish_then(message, reading, done),
+        Came::Mailbox(mark) => store.finish_marked(message, reading, mark.clone(), done),
+    }
 }

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod inbox;
 pub mod ingest;
 pub mod keys;
+pub mod mailbox;
 pub mod options;
 pub mod privileges;
 pub mod probe;

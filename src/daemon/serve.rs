@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::settings::{ListenerTls, Settings};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
-use crate::daemon::{keys, options, privileges};
+use crate::daemon::{keys, mailbox, options, privileges};
 use crate::smtp::sink::{self, Listener, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
 use crate::store::Store;
@@ -22,6 +22,7 @@ pub struct Service {
     tls: Option<Arc<ServerTls>>,
     sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
     addresses: Vec<SocketAddr>,
+    mailboxes: Vec<tokio::task::JoinHandle<()>>,
 }
 
 /// A listening socket and whether STARTTLS is offered on it.
@@ -101,12 +102,14 @@ impl Service {
             let handle = sink.handle();
             sinks.push((handle, tokio::spawn(sink.serve())));
         }
+        let mailboxes = mailbox::watch_all(&settings.mailboxes, &store, &ring)
+            .context("cannot start the mailboxes' threads")?;
         let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
         let ingest = std::thread::Builder::new()
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), tls, sinks, addresses })
+        Ok(Self { store, bell, ingest: Some(ingest), tls, sinks, addresses, mailboxes })
     }
 
     /// The store.
@@ -131,6 +134,10 @@ impl Service {
 
     /// Stops gracefully: no new session, what is in flight ends within `grace`, everything is committed.
     pub async fn stop(mut self, grace: std::time::Duration) {
+        // What a mailbox has not committed it is asked for again at the next start.
+        for task in &self.mailboxes {
+            task.abort();
+        }
         for (handle, _) in &self.sinks {
             handle.stop(grace);
         }

@@ -28,6 +28,9 @@ const FINISH: &str =
     WHERE message_id = $12";
 const SAME: &str = "SELECT m.raw_id FROM message AS m JOIN raw AS r ON r.raw_id = m.raw_id
     WHERE m.sha256 = $1 AND m.status <> 'pending' ORDER BY m.message_id LIMIT 1";
+const SAME_WAY: &str =
+    "SELECT message_id FROM message WHERE sha256 = $1 AND status <> 'pending' AND origin = $2
+    ORDER BY message_id LIMIT 1";
 const INSERT_UNREADABLE: &str =
     "INSERT INTO unreadable (message_id, seq, kind, reason, place) VALUES ($1, $2, $3, $4, $5)";
 const DELETE_UNREADABLE: &str = "DELETE FROM unreadable WHERE message_id = $1";
@@ -147,6 +150,27 @@ pub(super) fn queue_finish(
     reading: Reading,
     done: FinishDone,
 ) -> Result<(), StoreError> {
+    queue_finish_with(writer, message, reading, SameMail::IsACopy, done, |_, _| Ok(()))
+}
+
+/// What a new message is whose bytes were read before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SameMail {
+    /// A copy, which is listed: it came twice.
+    IsACopy,
+    /// The same, if it came the same way: a mailbox was asked again for what is kept already.
+    IsTheSame,
+}
+
+/// Queues a reading, with more to write in its transaction.
+pub(super) fn queue_finish_with(
+    writer: &Writer,
+    message: MessageRef,
+    reading: Reading,
+    same: SameMail,
+    done: FinishDone,
+    also: impl FnOnce(&mut Work<'_>, &Finished) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
     for report in &reading.reports {
         aggregate::check(&report.digest)?;
         aggregate::check_rows(report)?;
@@ -163,7 +187,47 @@ pub(super) fn queue_finish(
     bytes += reading.bounces.iter().map(bounce::memory_bytes).sum::<usize>();
     bytes += reading.failures.iter().map(failure::memory_bytes).sum::<usize>();
     bytes += reading.tls.iter().map(tls::memory_bytes).sum::<usize>();
-    writer.queue(bytes, move |work| finish(work, message, sha256, reading), done)
+    let work = move |work: &mut Work<'_>| {
+        let known = match (&message, &sha256) {
+            (MessageRef::New(message), Some(sha256)) if same == SameMail::IsTheSame => {
+                same_way(work, sha256, message.envelope.origin.as_str())?
+            }
+            _ => None,
+        };
+        let finished = match known {
+            Some(id) => {
+                for report in &reading.reports {
+                    aggregate::drop_rows(work, &report.rows)?;
+                }
+                known_already(work, id)?
+            }
+            None => finish(work, message, sha256, reading)?,
+        };
+        also(work, &finished)?;
+        Ok(finished)
+    };
+    writer.queue(bytes, work, done)
+}
+
+/// A message with these bytes that came the same way and was read.
+fn same_way(work: &Work<'_>, sha256: &[u8; 32], origin: &str) -> Result<Option<MessageId>, StoreError> {
+    let found = work
+        .connection
+        .prepare_cached(SAME_WAY)?
+        .query_row((&sha256[..], origin), |row| row.get(0).map(MessageId))
+        .optional()?;
+    Ok(found)
+}
+
+/// The state of a message that is not stored again: unread as before, else a duplicate of itself.
+fn known_already(work: &Work<'_>, id: MessageId) -> Result<Finished, StoreError> {
+    let mut finished = already_finished(work, id)?;
+    if finished.status != MessageStatus::Unread {
+        finished.status = MessageStatus::Duplicate;
+        finished.duplicate_of = Some(id);
+        finished.reason = None;
+    }
+    Ok(finished)
 }
 
 /// Writes a reading within the open transaction.

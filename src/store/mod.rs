@@ -20,6 +20,7 @@ mod failure;
 mod ids;
 mod intern;
 mod loading;
+mod mailbox;
 mod message;
 mod one_key;
 mod probe;
@@ -41,6 +42,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::mail::{DomainName, MessageId};
+use crate::mailbox::{FolderKey, Mark, Note};
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
@@ -49,6 +51,7 @@ pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
 pub use loading::LoadingId;
+pub use mailbox::MailboxFolder;
 pub use probe::{NewProbe, Returned, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
@@ -160,6 +163,25 @@ impl Store {
         done: FinishDone,
     ) -> Result<(), StoreError> {
         message::queue_finish(&self.writer, message, reading, done)
+    }
+
+    /// As [`Self::finish_then`] for a message of a mailbox: where it stood is noted in the same transaction.
+    ///
+    /// Bytes that came from a mailbox before are not stored again: the result names the message that holds them,
+    /// and only the mark is written.
+    pub fn finish_marked(
+        &self,
+        message: MessageRef,
+        reading: Reading,
+        mark: Mark,
+        done: FinishDone,
+    ) -> Result<(), StoreError> {
+        mailbox::queue_finish(&self.writer, message, reading, mark, done)
+    }
+
+    /// Notes something of a folder of a mailbox, and waits for the commit. Blocking.
+    pub fn note_mailbox(&self, key: &FolderKey, note: Note) -> Result<(), StoreError> {
+        mailbox::note(&self.writer, key, note)
     }
 
     /// Begins to load a report of many records in slices; `None` if its rows are not needed (its domain is

@@ -32,6 +32,9 @@ mod store;
 /// Probes from composing to verdict.
 mod probes;
 
+/// Mailboxes elsewhere: IMAP, POP3, OAuth 2.0; folders that are followed.
+mod mailbox;
+
 /// The command line as a contract.
 mod cli;
 

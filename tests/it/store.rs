@@ -4,7 +4,7 @@
 
 mod counting;
 mod failing;
-mod make;
+pub(crate) mod make;
 mod querying;
 mod receiving;
 mod schema;

@@ -73,31 +73,37 @@ fn each_below(
     take(Found::Unreadable { name, reason: "not a file: a socket, a pipe or a device".to_owned() })
 }
 
-/// Finds the items of a folder. Hidden names are passed over; of a Maildir only its mail is read.
+/// Finds the items of a folder.
 fn each_of_folder(path: &Path, seen: &mut HashSet<(u64, u64)>, take: &mut Take<'_>) -> Result<(), Failure> {
-    let listed = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut names: Vec<PathBuf> = match listed {
-        Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),
+    let names = match folder_names(path) {
+        Ok(names) => names,
         Err(error) => {
             return take(Found::Unreadable { name: path.display().to_string(), reason: error.to_string() });
         }
     };
+    for below in names {
+        each_below(&below, false, seen, take)?;
+    }
+    Ok(())
+}
+
+/// The files and folders of a folder that are looked into, sorted. Hidden names are passed over; of a Maildir only
+/// its mail is taken.
+pub fn folder_names(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+    let mut names: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
     names.sort();
     let is_maildir = ["cur", "new", "tmp"].iter().all(|part| path.join(part).is_dir());
-    for below in names {
+    names.retain(|below| {
         let name = below.file_name().unwrap_or_default();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        let is_wanted = if is_maildir {
+        if is_maildir {
             // `tmp` holds mail that is still being written, and beside the folders stand files of the server.
             below.is_dir() && name != "tmp"
         } else {
-            !is_hidden
-        };
-        if is_wanted {
-            each_below(&below, false, seen, take)?;
+            !name.as_encoded_bytes().starts_with(b".")
         }
-    }
-    Ok(())
+    });
+    Ok(names)
 }
 
 /// Finds the items of one file.

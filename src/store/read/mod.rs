@@ -18,10 +18,12 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain, database, domain, raw, unclaimed, verify,
+    MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain, database, domain, mailbox,
+    raw, unclaimed, verify,
 };
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
+use crate::mailbox::{FolderKey, FolderState};
 use crate::summary::{
     Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DomainRow, FailureRow,
     FailureTotals, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
@@ -149,6 +151,16 @@ impl Reader {
     /// Domains that are not watched and of which reports came, the most messages first.
     pub fn unclaimed(&self) -> Result<Vec<UnclaimedDomain>, StoreError> {
         unclaimed::list(&self.connection)
+    }
+
+    /// What is remembered of a folder of a mailbox; the default for one never read.
+    pub fn mailbox_state(&self, key: &FolderKey) -> Result<FolderState, StoreError> {
+        self.consistently(|connection| mailbox::state(connection, key))
+    }
+
+    /// The folders of mailboxes that were ever looked at.
+    pub fn mailbox_folders(&self) -> Result<Vec<MailboxFolder>, StoreError> {
+        self.consistently(mailbox::list)
     }
 
     /// Watched domains and domains with reports, by name.

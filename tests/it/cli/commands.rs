@@ -161,7 +161,7 @@ fn configuration_faults_have_file_line_and_mend() {
     assert_eq!(code, 0);
     std::fs::write(
         folder.path().join("mailsonde.toml"),
-        example.replace("/etc/mailsonde/relay-password", "p"),
+        example.replace("/etc/mailsonde/relay-password", "p").replace("/etc/mailsonde/mailbox-password", "p"),
     )
     .unwrap();
     std::fs::write(folder.path().join("p"), "secret\n").unwrap();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use mailsonde::cli::{config, db, domains, import, probe};
+use mailsonde::cli::{config, db, domains, import, mailbox, probe};
 use mailsonde::render::{Column, Spec, views};
 
 /// The tables of one view as the document shows them.
@@ -56,6 +56,9 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("watched", domains::COLUMNS, none()),
         view!("probe", probe::HAPPENINGS, probe::FACTS),
         view!("routes", probe::ROUTES, none()),
+        view!("poll", mailbox::POLLED, none()),
+        view!("mailbox-test", mailbox::TESTED, none()),
+        view!("mailboxes", mailbox::LISTED, none()),
         view!("stats", db::STATS, db::STATS_TOTALS),
         view!("verify", db::DIFFERENCES, db::VERIFY_TOTALS),
         view!("config", config::COLUMNS, none()),
@@ -101,6 +104,7 @@ fn every_setting_is_documented() {
         ("[[domain]]", "name = \"a.example\"".to_owned()),
         ("[sender.NAME]", "host = \"h\"".to_owned()),
         ("[route.NAME]", route.to_owned()),
+        ("[mailbox.NAME]", "host = \"h\"\nuser = \"u\"\npassword = { env = \"P\" }".to_owned()),
     ];
     for (section, keys) in sections {
         let heading = format!("\n## {section}\n");
