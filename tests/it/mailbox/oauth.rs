@@ -102,6 +102,52 @@ const GOOD: (u16, &str) =
     (200, r#"{"access_token": "new-access", "expires_in": 3600, "refresh_token": "new-refresh"}"#);
 
 #[test]
+fn a_token_server_is_asked_over_tls_with_its_certificate_checked() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}/token", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        let config = Arc::new(config);
+        for stream in listener.incoming() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, stream.unwrap());
+            let mut seen = Vec::new();
+            let mut block = [0; 1024];
+            while !String::from_utf8_lossy(&seen).contains("grant_type=") {
+                match stream.read(&mut block) {
+                    Ok(read) if read > 0 => seen.extend_from_slice(&block[..read]),
+                    _ => break,
+                }
+            }
+            let (_, body) = GOOD;
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length:";
+            let _ = stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes());
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    let mut options = client("", Flow::Loopback);
+    options.token_url = url;
+    options.verify = Verify::Roots(made.cert.pem().as_bytes().into());
+    assert_eq!(refresh(&options, "r", clock::now()).unwrap().access_token, "new-access");
+    options.verify = Verify::Off;
+    assert_eq!(refresh(&options, "r", clock::now()).unwrap().access_token, "new-access");
+    for verify in [Verify::System, Verify::Roots([].as_slice().into())] {
+        options.verify = verify;
+        let error = refresh(&options, "r", clock::now()).unwrap_err();
+        assert!(matches!(error, OAuthError::Unreachable(_)), "{error}");
+    }
+}
+
+#[test]
 fn a_kept_token_is_used_until_shortly_before_its_end() {
     let (base, seen) = token_server(vec![GOOD]);
     let folder = tempfile::tempdir().unwrap();

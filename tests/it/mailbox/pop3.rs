@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailsonde::mailbox::{Fault, MailboxOptions, MailboxTls};
+use data_encoding::BASE64;
+use mailsonde::mailbox::{Credentials, Fault, MailboxOptions, MailboxTls, pass};
 
-use super::make::{Kept, pop3, report_mail};
+use super::make::{Kept, pop3, report_mail, runtime};
 use super::script::{Reply, Scripted, send};
 
 /// A UIDL and a message.
@@ -138,4 +139,28 @@ fn nothing_is_said_without_stls() {
     let (_, result) = kept.pass(&MailboxOptions { tls: MailboxTls::StartTls, ..pop3(server.port) });
     assert_eq!(result, Err(Fault::NoStartTls));
     assert_eq!(server.count("USER"), 0);
+}
+
+#[test]
+fn a_token_signs_in_in_two_lines() {
+    let wanted = BASE64.encode(b"user=dmarc\x01auth=Bearer tok\x01\x01");
+    for is_good in [true, false] {
+        let wanted_line = wanted.clone();
+        let server = server(three(), move |command| match command {
+            "AUTH XOAUTH2" => send("+ \r\n"),
+            line if line == wanted_line && is_good => send("+OK\r\n"),
+            line if line == wanted_line => send("+ eyJzdGF0dXMiOiI0MDAifQ==\r\n-ERR bad tok\r\n"),
+            _ => None,
+        });
+        let kept = Kept::new();
+        let credentials = Credentials::Token("tok".to_owned());
+        let (_, result) = runtime().block_on(pass(&pop3(server.port), &credentials, &kept.keeper));
+        let lines = server.lines.lock().unwrap().clone();
+        if is_good {
+            assert_eq!(result, Ok(()), "{lines:?}");
+            assert_eq!(kept.sums(), (3, 6));
+        } else {
+            assert_eq!(result, Err(Fault::SignIn("-ERR bad …".to_owned())), "{lines:?}");
+        }
+    }
 }
