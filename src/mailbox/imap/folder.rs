@@ -80,7 +80,10 @@ pub(in crate::mailbox) async fn read<K: Keeper>(
         .filter_map(|message| Some((message.uid.parse().ok()?, message.step)))
         .collect();
     reader.move_all().await?;
-    reader.read_new().await?;
+    // Some servers refuse `1:*` in an empty folder.
+    if opened.exists > 0 {
+        reader.read_new().await?;
+    }
     reader.read_again().await
 }
 
