@@ -4,12 +4,17 @@ use std::fs;
 
 use anyhow::{Context, bail};
 
+/// True if we are root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Becomes the user with this name, with its own group and no others. Must run before any thread starts:
 /// Linux keeps the user id per thread.
 ///
 /// Does nothing when we are not root. Errors: no such user, a refusal of the system.
 pub fn become_user(name: &str) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         tracing::debug!(user = name, "not root: `user` has no effect");
         return Ok(());
     }
@@ -18,7 +23,7 @@ pub fn become_user(name: &str) -> anyhow::Result<()> {
     rustix::thread::set_thread_groups(&[gid]).context("cannot give up supplementary groups")?;
     rustix::thread::set_thread_res_gid(gid, gid, gid).context("cannot change the group")?;
     rustix::thread::set_thread_res_uid(uid, uid, uid).context("cannot change the user")?;
-    if rustix::process::geteuid().is_root() {
+    if is_root() {
         bail!("still root after becoming `{name}`");
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! Nothing here blocks: the receiver asks in the middle of a session.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 
 use crate::clock::{Clock, Timestamp};
@@ -26,7 +26,7 @@ pub struct Recipients {
     forged: Mutex<HashMap<IpAddr, (Timestamp, usize)>>,
 }
 
-/// Clients whose forged tokens are counted at once; beyond that the oldest hour is forgotten.
+/// Clients whose forged tokens are counted at once; those of past hours make room.
 const FORGED_CLIENTS: usize = 10_000;
 
 impl Recipients {
@@ -116,7 +116,7 @@ impl Recipients {
             LocalPart::Forged => "forged",
             LocalPart::Foreign => "foreign",
         };
-        let Some(client) = client else { return Ok(()) };
+        let Some(client) = client.map(client_of) else { return Ok(()) };
         let now = self.clock.now();
         let mut forged = match self.forged.lock() {
             Ok(forged) => forged,
@@ -125,8 +125,15 @@ impl Recipients {
         };
         if forged.len() >= FORGED_CLIENTS && !forged.contains_key(&client) {
             forged.retain(|_, (since, _)| now.ms_since(*since) < 3_600_000);
+            // Still full: so many clients within an hour are one attacker. New ones are refused, so that
+            // nobody gets a fresh allowance by filling the table.
             if forged.len() >= FORGED_CLIENTS {
-                forged.clear();
+                return Err(Refusal::new(
+                    550,
+                    "5.7.1",
+                    "Token not valid here",
+                    "too many clients with forged tokens",
+                ));
             }
         }
         let (since, count) = forged.entry(client).or_insert((now, 0));
@@ -147,7 +154,82 @@ impl Recipients {
     }
 }
 
+/// The client of an address: an IPv4 address, or an IPv6 /64, which is one customer's.
+fn client_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+        ip @ IpAddr::V4(_) => ip,
+    }
+}
+
 /// The refusal of an address at one of our domains that is nobody's.
 fn unknown(address: &Address) -> Refusal {
     Refusal::new(550, "5.1.1", "No such address here", format!("unknown recipient: {address}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::FixedClock;
+    use crate::probe::token::{Kind, Reading};
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
+    fn recipients() -> Recipients {
+        let address = |text: &str| Address::parse(text).unwrap();
+        let table = [
+            (address("dmarc@example.com"), Purpose::Reports),
+            (address("probe@example.com"), Purpose::Probe),
+            (address("ruf@example.net"), Purpose::Failures),
+        ];
+        Recipients::new(table, KeyRing::with_id(1, &[7; 32]).unwrap(), Box::new(FixedClock(NOW)))
+    }
+
+    #[test]
+    fn addresses_and_their_purpose() {
+        let recipients = recipients();
+        let ring = KeyRing::with_id(1, &[7; 32]).unwrap();
+        let token = ring.texts(&ring.mint(Kind::Probe, 1, NOW, 1)).unwrap().recipient;
+        let cases = [
+            ("dmarc@example.com".to_owned(), Ok(Purpose::Reports)),
+            ("DMARC@Example.COM".to_owned(), Ok(Purpose::Reports)),
+            ("dmarc+tag@example.com".to_owned(), Ok(Purpose::Reports)),
+            ("ruf@example.net".to_owned(), Ok(Purpose::Failures)),
+            // Only some purposes take a tag.
+            ("ruf+tag@example.net".to_owned(), Err("5.1.1")),
+            ("postmaster@example.net".to_owned(), Ok(Purpose::Postmaster)),
+            (format!("probe+{token}@example.com"), Ok(Purpose::Probe)),
+            (format!("{token}@example.com"), Ok(Purpose::Probe)),
+            // No probe address at that domain.
+            (format!("{token}@example.net"), Err("5.1.1")),
+            ("nobody@example.com".to_owned(), Err("5.1.1")),
+            ("dmarc@elsewhere.example".to_owned(), Err("5.7.1")),
+        ];
+        for (text, want) in cases {
+            let got = recipients.judge(&Address::parse(&text).unwrap(), None);
+            assert_eq!(got.map_err(|refusal| refusal.enhanced), want, "{text}");
+        }
+        let bare = Address { local: "Postmaster".to_owned(), domain: None };
+        assert_eq!(recipients.judge(&bare, None), Ok(Purpose::Postmaster));
+    }
+
+    #[test]
+    fn forged_tokens_are_counted_by_network() {
+        let recipients = recipients();
+        let other = KeyRing::with_id(1, &[8; 32]).unwrap();
+        let forged = other.texts(&other.mint(Kind::Probe, 1, NOW, 1)).unwrap().recipient;
+        let ours = KeyRing::with_id(1, &[7; 32]).unwrap();
+        assert!(matches!(ours.read_text(&forged), Some(Reading::Forged { .. })));
+        let address = Address::parse(&format!("probe+{forged}@example.com")).unwrap();
+        for host in 0..limits::FORGED_TOKENS_PER_CLIENT_HOUR {
+            let client: IpAddr = format!("2001:db8:0:1::{host:x}").parse().unwrap();
+            assert_eq!(recipients.judge(&address, Some(client)), Ok(Purpose::Probe), "{host}");
+        }
+        let same: IpAddr = "2001:db8:0:1:ffff::1".parse().unwrap();
+        assert!(recipients.judge(&address, Some(same)).is_err(), "another host of the same /64");
+        let another: IpAddr = "2001:db8:0:2::1".parse().unwrap();
+        assert_eq!(recipients.judge(&address, Some(another)), Ok(Purpose::Probe));
+        // Looking again counts nothing.
+        assert_eq!(recipients.purpose(&address), Ok(Purpose::Probe));
+    }
 }

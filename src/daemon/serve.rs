@@ -195,6 +195,10 @@ pub fn serve(settings: &Settings) -> anyhow::Result<()> {
     let listeners = bind(settings)?;
     if let Some(user) = &settings.user {
         privileges::become_user(user)?;
+    } else if privileges::is_root() {
+        tracing::warn!(
+            "running as root; set `user` in the configuration, or start it under the shipped unit"
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
