@@ -149,7 +149,8 @@ CREATE TABLE report (
     last_day       INTEGER NOT NULL,   -- = day, or the last day over which its roll-up is spread
     is_future      INTEGER NOT NULL,   -- 1: it ended over a day after it was read
     status         TEXT NOT NULL,      -- counted: its rows and roll-up count | set-aside: another report with the
-                                       -- same key and other values counts | duplicate: no rows of its own
+                                       -- same key and other values counts | duplicate: no rows of its own |
+                                       -- rolled-up: it counts in the roll-ups, its rows were removed for their age
     is_conflicting INTEGER NOT NULL,   -- 1: reports with the same key and other values exist
     duplicate_of   INTEGER,            -- report_id of the one with the same values; NULL unless duplicate
     message_id     INTEGER NOT NULL,   -- the message that brought it

@@ -3,7 +3,7 @@
 //! The modules in the order in which a message meets them:
 //!
 //! * **receive**: [`smtp`] takes mail from the network and hands it to [`mail::Inbox`], [`mailbox`] fetches it from accounts elsewhere;
-//! * **understand**: [`mail`], [`reports`], [`probe`] and [`classify`] turn bytes into facts, without I/O;
+//! * **understand**: [`mail`], [`reports`], [`sources`], [`probe`] and [`classify`] turn bytes into facts, without I/O;
 //! * **keep**: [`store`] is the only place with SQL;
 //! * **answer**: [`summary`] holds the rows of every answer, [`render`] prints them;
 //! * **operate**: [`config`], [`daemon`] and [`cli`] wire it all together.
@@ -19,6 +19,8 @@ pub mod mail;
 pub mod reports;
 
 pub mod tls_client;
+
+pub mod sources;
 
 pub mod probe;
 

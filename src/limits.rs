@@ -280,6 +280,11 @@ pub const TOKENS_OF_TEXT: usize = 50;
 
 // ---- Configuration ----
 
+/// Lines of the file that names senders.
+pub const SOURCE_OVERRIDES: usize = 100_000;
+/// Bytes of that file.
+pub const SOURCE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES: u64 = 1024 * 1024;
 /// Bytes read of a secret's file or command.
@@ -292,6 +297,9 @@ pub const SECRET_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 pub const PROBE_SIGHTINGS: u32 = 500;
 
 // ---- Output ----
+
+/// Text of one mail that `messages show` prints, bytes.
+pub const SHOWN_TEXT_BYTES: usize = 64 * 1024;
 
 /// Rows of one answer without `--limit`.
 pub const ANSWER_ROWS: usize = 10_000;

@@ -143,6 +143,15 @@ Examples:
 `serve` reads all mailboxes of the configuration by itself."
     )]
     Mailbox(MailboxCommand),
+    /// Look at one mail that came
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  mailsonde messages show slxnlz9ryx5c
+  mailsonde messages show slxnlz9ryx5c --raw > mail.eml"
+    )]
+    Messages(MessagesCommand),
     /// Watched domains: those whose reports count
     #[command(
         subcommand,
@@ -159,7 +168,10 @@ Examples:
 Examples:
   mailsonde db stats
   mailsonde db verify
-  mailsonde db reprocess --status unread"
+  mailsonde db reprocess --status unread
+  mailsonde db prune
+  mailsonde db backup copy.db
+  mailsonde db export --format csv > records.csv"
     )]
     Db(DbCommand),
     /// Check the configuration, or print an example of one
@@ -224,6 +236,8 @@ pub enum View {
     Domains,
     /// A line a reporter.
     Reporters,
+    /// A line a policy of a domain as published, with what changed.
+    Policies,
     /// A line a record of a report.
     Records,
     /// A line a failure report about one message; persons are hidden.
@@ -368,6 +382,43 @@ pub struct MailboxPollArguments {
     pub again: bool,
 }
 
+/// `messages`.
+#[derive(Debug, Subcommand)]
+pub enum MessagesCommand {
+    /// Facts, parts and text of one mail; nothing of it acts on the terminal
+    #[command(after_help = "\
+Examples:
+  mailsonde messages show slxnlz9ryx5c
+  mailsonde messages show slxnlz9ryx5c --headers
+  mailsonde messages show slxnlz9ryx5c --raw > mail.eml
+  mailsonde messages show slxnlz9ryx5c --part 2 > report.xml.gz
+
+The id stands in the SMTP reply, in the log and in `report messages`.")]
+    Show(MessageShowArguments),
+}
+
+/// `messages show`.
+#[derive(Debug, Clone, Args)]
+pub struct MessageShowArguments {
+    /// The id of the mail
+    pub id: String,
+    /// Its bytes as received; escaped on a terminal
+    #[arg(long, conflicts_with_all = ["text", "headers", "part"])]
+    pub raw: bool,
+    /// Its text for people alone
+    #[arg(long, conflicts_with_all = ["headers", "part"])]
+    pub text: bool,
+    /// Its header fields alone, unfolded
+    #[arg(long, conflicts_with = "part")]
+    pub headers: bool,
+    /// One part, decoded; escaped on a terminal
+    #[arg(long, value_name = "N")]
+    pub part: Option<usize>,
+    /// Show in full what quotes somebody's mail (failure reports); each use is written down
+    #[arg(long)]
+    pub reveal: bool,
+}
+
 /// `domains`.
 #[derive(Debug, Subcommand)]
 pub enum DomainsCommand {
@@ -409,6 +460,70 @@ Examples:
   mailsonde db reprocess --status unread           what could not be read
   mailsonde db reprocess --kind aggregate --since 30d")]
     Reprocess(ReprocessArguments),
+    /// Remove what is older than [retention] says, and give the space back
+    #[command(after_help = "\
+Examples:
+  mailsonde db prune
+
+A running `serve` does it once a day. The daily sums of reports stay for ever.")]
+    Prune,
+    /// Remove what belongs to a mailbox or a domain; without --yes only say what that is
+    #[command(after_help = "\
+Examples:
+  mailsonde db erase --address jane@example.com
+  mailsonde db erase --domain example.com --yes")]
+    Erase(EraseArguments),
+    /// Copy the whole store into one new file, also while it is in use
+    #[command(after_help = "\
+Examples:
+  mailsonde db backup /var/backups/mailsonde-2026-03-01.db
+
+Exit code 1 if a large mail that came meanwhile stands in the copy without its bytes.")]
+    Backup(BackupArguments),
+    /// Write every record of reports as JSON lines or CSV, under the names of parsedmarc
+    #[command(after_help = "\
+Examples:
+  mailsonde db export > records.ndjson
+  mailsonde db export --format csv --domain example.com --since 30d > records.csv")]
+    Export(ExportArguments),
+}
+
+/// `db erase`.
+#[derive(Debug, Clone, Args)]
+pub struct EraseArguments {
+    /// Mail from, to or naming this mailbox
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "domain", required_unless_present = "domain")]
+    pub address: Option<String>,
+    /// Reports for this domain and all below it with their sums, and mail from it
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    /// Remove it, for good
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `db backup`.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArguments {
+    /// The new file
+    pub file: PathBuf,
+}
+
+/// `db export`.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArguments {
+    /// Reports for this domain and all below it
+    #[arg(long, value_name = "NAME")]
+    pub domain: Option<String>,
+    /// From: as in `report`
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// To, a day inclusive: as in `report`
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Most records
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
 }
 
 /// `db reprocess`.

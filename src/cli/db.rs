@@ -1,4 +1,4 @@
-//! `db stats`, `db verify` and `db reprocess`.
+//! `db stats`, `db verify` and `db reprocess`; the others stand in `upkeep`.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -9,8 +9,8 @@ use crate::classify::MessageKind;
 use crate::cli::args::{DbCommand, ReprocessArguments};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
-use crate::cli::period;
 use crate::cli::report::KINDS;
+use crate::cli::{period, upkeep};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 use crate::store::{MessageStatus, ReprocessFilter, StoreStats, TableStats, Verification};
 
@@ -73,6 +73,10 @@ pub fn run(context: &Context, command: &DbCommand, out: &mut dyn Write) -> Resul
         DbCommand::Stats => stats(context, out),
         DbCommand::Verify => verify(context, out),
         DbCommand::Reprocess(arguments) => reprocess(context, arguments, out),
+        DbCommand::Prune => upkeep::prune(context, out),
+        DbCommand::Erase(arguments) => upkeep::erase(context, arguments, out),
+        DbCommand::Backup(arguments) => upkeep::backup(context, arguments, out),
+        DbCommand::Export(arguments) => upkeep::export(context, arguments, out),
     }
 }
 

@@ -13,11 +13,13 @@ pub mod exit;
 pub mod fail_if;
 pub mod import;
 pub mod mailbox;
+pub mod messages;
 pub mod output;
 pub mod period;
 pub mod probe;
 pub mod report;
 pub mod serve;
+pub mod upkeep;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -47,6 +49,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Import(arguments) => import::run(&context, &arguments, out),
         Command::Report(arguments) => report::run(&context, &arguments, out),
         Command::Mailbox(command) => mailbox::run(&context, &command, out),
+        Command::Messages(command) => messages::run(&context, &command, out),
         Command::Domains(command) => domains::run(&context, &command, out),
         Command::Db(command) => db::run(&context, &command, out),
         Command::Config(command) => config::run(&context, &command, out),

@@ -1,6 +1,6 @@
 //! `report VIEW`: the answers of the store.
 
-mod reveal;
+pub(in crate::cli) mod reveal;
 
 use std::io::Write;
 
@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::config::fault::nearest;
 use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
-use crate::render::{Column, Head, Sheet, views};
+use crate::render::{Column, Head, Sheet, policies, views};
 use crate::store::MessageStatus;
 use crate::summary::{Answer, Query};
 
@@ -36,7 +36,13 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
     let print = Printer { context, question: &question, conditions: &conditions };
     match arguments.view {
         View::Summary => print.answer(&reader.summary(query)?, views::SUMMARY, views::SUMMARY_TOTALS, out),
-        View::Sources => print.answer(&reader.sources(query)?, views::SOURCES, views::SUMS, out),
+        View::Sources => {
+            let senders = crate::config::senders::senders(&context.settings()?)?;
+            print.answer(&reader.sources_by(query, &senders)?, views::SOURCES, views::SUMS, out)
+        }
+        View::Policies => {
+            print.answer(&reader.policies(query)?, policies::POLICIES, policies::POLICY_TOTALS, out)
+        }
         View::Domains => print.answer(&reader.domains(query)?, views::DOMAINS, views::SUMS, out),
         View::Reporters => print.answer(&reader.reporters(query)?, views::REPORTERS, views::SUMS, out),
         View::Records => print.answer(&reader.records(query)?, views::RECORDS, views::RECORD_TOTALS, out),
@@ -94,6 +100,14 @@ impl Question {
         }
         if let Some(result) = &filter.result {
             check_result(view, result)?;
+        }
+        for (option, is_given) in [("--source", source.is_some()), ("--result", filter.result.is_some())] {
+            if view == View::Policies && is_given {
+                return Err(Failure::usage(
+                    format!("{option}: policies have none"),
+                    "filters of policies: --domain, --since, --until, --reporter",
+                ));
+            }
         }
         for (option, is_given) in [("--source", source.is_some()), ("--reporter", filter.reporter.is_some())]
         {
@@ -201,6 +215,7 @@ impl View {
             Self::Summary => "summary",
             Self::Sources => "sources",
             Self::Domains => "domains",
+            Self::Policies => "policies",
             Self::Reporters => "reporters",
             Self::Records => "records",
             Self::Failures => "failures",
@@ -219,6 +234,7 @@ impl View {
             Self::Summary => "DMARC by policy domain",
             Self::Sources => "DMARC by source",
             Self::Domains => "DMARC by author domain",
+            Self::Policies => "Policies as published",
             Self::Reporters => "DMARC by reporter",
             Self::Records => "Records of aggregate reports",
             Self::Failures => "Failure reports",
@@ -245,6 +261,7 @@ impl View {
             Self::Summary => names(views::SUMMARY),
             Self::Sources => names(views::SOURCES),
             Self::Domains => names(views::DOMAINS),
+            Self::Policies => names(policies::POLICIES),
             Self::Reporters => names(views::REPORTERS),
             Self::Records => names(views::RECORDS),
             Self::Failures => names(views::FAILURES),

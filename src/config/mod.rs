@@ -10,6 +10,7 @@ pub mod load;
 pub mod mailbox;
 pub mod secret;
 mod sections;
+pub mod senders;
 pub mod settings;
 
 pub use fault::Fault;

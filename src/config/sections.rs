@@ -51,7 +51,10 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     if let Some(retention) = root.section("retention") {
         settings.retention = read_retention(&retention);
         retention.finish();
-        settings.notes.push("[retention] is checked, and has no effect in this version".to_owned());
+    }
+    if let Some(sources) = root.section("sources") {
+        settings.sources_file = sources.path("file", "/etc/mailsonde/senders.txt");
+        sources.finish();
     }
     if let Some(web) = root.section("web") {
         if let Some(address) = web.socket("address", "127.0.0.1:8025") {

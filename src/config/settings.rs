@@ -12,7 +12,7 @@ use crate::config::sections::read;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
 use crate::probe::compose::Profile;
-use crate::store::StoreOptions;
+use crate::store::{Retention, StoreOptions};
 
 /// Everything that a user may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Settings {
     pub mailboxes: Vec<MailboxSettings>,
     /// How long things are kept.
     pub retention: RetentionSettings,
+    /// A file with names of senders that stands over ours.
+    pub sources_file: Option<PathBuf>,
     /// Where the dashboard will listen.
     pub web_address: SocketAddr,
     /// Remarks about what is accepted and has no effect yet.
@@ -199,6 +201,7 @@ impl Settings {
             routes: Vec::new(),
             mailboxes: Vec::new(),
             retention: RetentionSettings::with_defaults(),
+            sources_file: None,
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),
             notes: Vec::new(),
         }
@@ -281,6 +284,17 @@ impl ReceiverSettings {
 }
 
 impl RetentionSettings {
+    /// What the store needs to know.
+    pub const fn for_store(&self) -> Retention {
+        Retention {
+            raw_failures: self.raw_failures,
+            raw: self.raw,
+            raw_unread: self.raw_unread,
+            rows: self.rows,
+            clear_text: self.clear_text,
+        }
+    }
+
     /// The periods of the design.
     pub(super) fn with_defaults() -> Self {
         let days = |days: u64| Duration::from_secs(days * 86_400);

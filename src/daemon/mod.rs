@@ -10,3 +10,4 @@ pub mod privileges;
 pub mod probe;
 pub mod recipients;
 pub mod serve;
+pub mod upkeep;

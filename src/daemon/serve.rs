@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::settings::{ListenerTls, Settings};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
+use crate::daemon::upkeep::Upkeep;
 use crate::daemon::{keys, mailbox, options, privileges};
 use crate::smtp::sink::{self, Listener, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
@@ -19,6 +20,7 @@ pub struct Service {
     store: Store,
     bell: Arc<Bell>,
     ingest: Option<std::thread::JoinHandle<()>>,
+    upkeep: Upkeep,
     tls: Option<Arc<ServerTls>>,
     sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
     addresses: Vec<SocketAddr>,
@@ -104,12 +106,14 @@ impl Service {
         }
         let mailboxes = mailbox::watch_all(&settings.mailboxes, &store, &ring)
             .context("cannot start the mailboxes' threads")?;
+        let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
+            .context("cannot start the thread that removes what is old")?;
         let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
         let ingest = std::thread::Builder::new()
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), tls, sinks, addresses, mailboxes })
+        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, mailboxes })
     }
 
     /// The store.
@@ -149,10 +153,13 @@ impl Service {
             }
         }
         self.bell.stop();
+        let upkeep = self.upkeep;
+        upkeep.stop();
         let ingest = self.ingest.take();
         let store = self.store.clone();
         let ended = tokio::task::spawn_blocking(move || {
             let is_sound = ingest.is_none_or(|thread| thread.join().is_ok());
+            let is_sound = upkeep.join() && is_sound;
             store.close();
             is_sound
         })

@@ -6,9 +6,11 @@
 pub mod columns;
 pub mod csv;
 pub mod escape;
+pub mod export;
 pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod policies;
 pub mod sheet;
 pub mod table;
 pub mod value;

@@ -199,8 +199,8 @@ pub static SOURCES: &[Column<SourceRow>] = &[
         "source_organisation",
         "organisation",
         Kind::Text,
-        Show::Never,
-        "Whose it is; null while not known.",
+        Show::Spare(4, 14),
+        "Whose it is: of the table of senders, else the domain that passes; null where nothing tells.",
         |row| Value::text(row.source_organisation.as_deref()),
     ),
     Column::new("messages", "messages", MESSAGES, Show::Whole, "Messages as reported.", |row| {
@@ -260,6 +260,22 @@ pub static SOURCES: &[Column<SourceRow>] = &[
     Column::new("last", "last", Kind::Edge, Show::Spare(5, 0), "End of the last period reported.", |row| {
         Value::period_end(row.first, row.last)
     }),
+    Column::new(
+        "kind",
+        "kind",
+        Kind::Text,
+        Show::Spare(6, 10),
+        "`mail-provider`, `newsletter`, `transactional`, `crm`, `forwarder`, `mailing-list`, `security-gateway`, `hosting` or `own`; null where nothing tells.",
+        |row| Value::text(row.kind),
+    ),
+    Column::new(
+        "evidence",
+        "evidence",
+        Kind::List,
+        Show::Never,
+        "Why it is thought to be that, in words, the weightiest first.",
+        |row| Value::list(&row.evidence),
+    ),
 ];
 
 /// `report domains`.

@@ -454,11 +454,13 @@ pub(super) fn keys_of_message(work: &Work<'_>, id: MessageId) -> Result<Vec<Key>
 /// Removes the reports under `key` that a message brought, with rows and roll-ups. The key is to be settled
 /// afterwards.
 pub(super) fn remove(work: &mut Work<'_>, key: &Key, id: MessageId) -> Result<(), StoreError> {
-    for held in under_key(work, key)?.into_iter().filter(|held| held.claim.message_id == id) {
+    // Without its rows nothing can be taken from the roll-ups again.
+    let goes = |held: &Held| held.claim.message_id == id && held.claim.status != Status::RolledUp;
+    for held in under_key(work, key)?.into_iter().filter(goes) {
         let place = held.head.place;
         let shares = match held.claim.status {
             Status::Counted => Some(rollup::of_rows(work.connection, place)?),
-            Status::SetAside | Status::Duplicate => None,
+            Status::SetAside | Status::Duplicate | Status::RolledUp => None,
         };
         let row = (place.domain_id, place.day, place.report_id);
         work.connection.prepare_cached(DELETE)?.execute(row)?;

@@ -107,6 +107,16 @@ pub(super) fn open_reader(path: &Path, busy: Duration) -> Result<Connection, Sto
     }
 }
 
+/// Copies the log into the database file as far as readers allow; `whole`: waits for them, and empties the log.
+pub(super) fn checkpoint(path: &Path, busy: Duration, whole: bool) -> Result<(), StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.busy_timeout(if whole { busy } else { Duration::ZERO })?;
+    let sql = if whole { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+    // Its answer says how far it came; who reads an older state makes it come less far.
+    connection.query_row(sql, [], |_| Ok(()))?;
+    Ok(())
+}
+
 /// Opens the file; says which file if that fails.
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(|error| {

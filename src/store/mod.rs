@@ -33,6 +33,7 @@ mod rollup;
 mod source;
 mod tls;
 mod unclaimed;
+mod upkeep;
 mod verify;
 mod writer;
 
@@ -43,6 +44,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
+use crate::probe::token::KeyRing;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
@@ -54,13 +56,16 @@ pub use loading::LoadingId;
 pub use mailbox::MailboxFolder;
 pub use probe::{NewProbe, Returned, Sighting};
 pub use raw::{Packed, Raw, pack};
-pub use read::{Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats};
+pub use read::{
+    Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats, UnreadablePart,
+};
 pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,
     Reading, ReportRows,
 };
 pub use reprocess::ReprocessFilter;
 pub use unclaimed::UnclaimedDomain;
+pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, Pruned, Retention};
 pub use verify::Verification;
 pub use writer::Rejected;
 
@@ -246,6 +251,34 @@ impl Store {
     /// Errors: as for every write; `NotFound`.
     pub fn finish_probe(&self, token: &str, hand_over: HandOver) -> Result<(), StoreError> {
         probe::finish(&self.writer, token, hand_over)
+    }
+
+    /// Removes what is older at `now` than `retention` says, in slices, and gives the space back. Blocking.
+    ///
+    /// Local parts and subjects become pseudonyms under `keys`. Stops soon once `is_stopped` says so; what is left
+    /// is removed the next time. Errors: as for every write.
+    pub fn prune(
+        &self,
+        retention: &Retention,
+        keys: &KeyRing,
+        now: Timestamp,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Pruned, StoreError> {
+        upkeep::prune(&self.writer, &self.reader()?, retention, keys, now, is_stopped)
+    }
+
+    /// Removes what a plan of [`Reader::erase_plan`] names, overwrites it and empties the log. Blocking.
+    ///
+    /// Can be repeated if it was interrupted. Errors: as for every write.
+    pub fn erase(&self, plan: &ErasePlan) -> Result<Erased, StoreError> {
+        upkeep::erase(&self.writer, &self.reader()?, plan)
+    }
+
+    /// Copies the whole store into the new file `target`, large mails included, and checks the copy. Blocking.
+    ///
+    /// `progress` hears pages copied and pages in all. Errors: `Io` (also where the file exists), `Corrupt`.
+    pub fn backup(&self, target: &Path, progress: impl FnMut(u64, u64)) -> Result<BackupReport, StoreError> {
+        upkeep::backup(&self.writer, &self.reader()?, target, progress)
     }
 
     /// Opens a read-only connection.

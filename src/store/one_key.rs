@@ -16,6 +16,8 @@ pub(super) enum Status {
     SetAside,
     /// A copy without rows.
     Duplicate,
+    /// It counts, its rows were removed for their age: what it brought stays in the roll-ups for ever.
+    RolledUp,
 }
 
 impl Status {
@@ -25,6 +27,7 @@ impl Status {
             Self::Counted => "counted",
             Self::SetAside => "set-aside",
             Self::Duplicate => "duplicate",
+            Self::RolledUp => "rolled-up",
         }
     }
 
@@ -33,6 +36,7 @@ impl Status {
         match text {
             "counted" => Self::Counted,
             "duplicate" => Self::Duplicate,
+            "rolled-up" => Self::RolledUp,
             _ => Self::SetAside,
         }
     }
@@ -106,12 +110,14 @@ pub(super) fn settle(held: &[&Claim]) -> Settlement {
         let is_verified = group_trust(holder) == Trust::Verified;
         (is_verified, holder.records, std::cmp::Reverse((group_first(holder), holder.report_id)))
     });
-    let winner = winner.map(|winner| winner.report_id);
+    // Without its rows nothing can be taken from the roll-ups again: what is rolled up counts for ever.
+    let rolled_up = holders.iter().copied().find(|holder| holder.status == Status::RolledUp);
+    let winner = rolled_up.or(winner).map(|winner| winner.report_id);
     let is_conflicting = holders.len() > 1;
     let mut order = holders.clone();
     order.sort_by_key(|holder| Some(holder.report_id) == winner);
     let mut changes = Vec::new();
-    for holder in order {
+    for holder in order.into_iter().filter(|holder| holder.status != Status::RolledUp) {
         let counts = Some(holder.report_id) == winner;
         let status = if counts { Status::Counted } else { Status::SetAside };
         let trust = group_trust(holder);

@@ -177,6 +177,46 @@ pub(super) fn absorb_spool(writer: &Writer, id: MessageId) -> Result<(), StoreEr
     })
 }
 
+// ---- Removing ----
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// There was nothing.
+    Nothing,
+    /// All of it.
+    Whole,
+    /// The row: its slices are still to be removed, by [`remove_chunk`].
+    WithoutChunks,
+}
+
+/// Removes the bytes `raw_id`; a spool file goes after the commit.
+pub(super) fn remove(work: &mut Work<'_>, raw_id: i64) -> Result<Removal, StoreError> {
+    const FIND: &str = "SELECT encoding, spool_file FROM raw WHERE raw_id = $1";
+    const DELETE: &str = "DELETE FROM raw WHERE raw_id = $1";
+    let found = work
+        .connection
+        .prepare_cached(FIND)?
+        .query_row([raw_id], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)))
+        .optional()?;
+    let Some((encoding, spool_file)) = found else { return Ok(Removal::Nothing) };
+    work.connection.prepare_cached(DELETE)?.execute([raw_id])?;
+    if let Some(name) = spool_file {
+        work.remove.push(work.spool.join(name));
+    }
+    Ok(if matches!(encoding.as_str(), "chunks" | "spool") { Removal::WithoutChunks } else { Removal::Whole })
+}
+
+/// Removes one slice of bytes whose row is gone; false if there is none.
+pub(super) fn remove_chunk(work: &Work<'_>, raw_id: i64) -> Result<bool, StoreError> {
+    const FIRST: &str = "SELECT MIN(seq) FROM raw_chunk WHERE raw_id = $1";
+    const DELETE: &str = "DELETE FROM raw_chunk WHERE raw_id = $1 AND seq = $2";
+    let first: Option<i64> = work.connection.prepare_cached(FIRST)?.query_row([raw_id], |row| row.get(0))?;
+    let Some(first) = first else { return Ok(false) };
+    work.connection.prepare_cached(DELETE)?.execute((raw_id, first))?;
+    Ok(true)
+}
+
 // ---- Reading ----
 
 /// The bytes of one message, decompressed while they are read.

@@ -29,7 +29,7 @@ const DELETE_REPORTS: &str = "DELETE FROM report_rollup
 const RECOUNT_REPORTS: &str =
     "INSERT INTO report_rollup (domain_id, day, reporter_id, trust, span, reports, begin_at,
     end_at) SELECT domain_id, day, reporter_id, trust, $1, COUNT(*), MIN(begin_at), MAX(end_at) FROM report
-    WHERE domain_id = $2 AND day = $3 AND reporter_id = $4 AND trust = $5 AND status = 'counted'
+    WHERE domain_id = $2 AND day = $3 AND reporter_id = $4 AND trust = $5 AND status IN ('counted', 'rolled-up')
     AND CASE WHEN is_future = 0 THEN CASE WHEN last_day > day THEN 'spread' ELSE 'day' END
              ELSE CASE WHEN last_day > day THEN 'future-spread' ELSE 'future' END END = $1
     GROUP BY domain_id, day, reporter_id, trust";

@@ -16,7 +16,8 @@ const DOMAINS: &str = "SELECT d.domain_id, d.name, n.name_id FROM domain AS d
     LEFT JOIN name AS n ON n.name = d.name ORDER BY d.name";
 const COUNTED: &str =
     "SELECT day, report_id, last_day, is_future, reporter_id, begin_at, end_at, trust, records,
-    messages, dmarc_pass, status FROM report WHERE domain_id = $1 AND status <> 'duplicate'";
+    messages, dmarc_pass, status FROM report WHERE domain_id = $1 AND status IN ('counted', 'set-aside')";
+const ROLLED_UP: &str = "SELECT MAX(last_day) FROM report WHERE domain_id = $1 AND status = 'rolled-up'";
 const ROLLUP: &str =
     "SELECT day, header_from_id, reporter_id, trust, disposition, dkim, spf, span, messages, records
     FROM rollup WHERE domain_id = $1";
@@ -26,17 +27,17 @@ const REPORT_ROLLUP: &str =
 const ORPHAN_ROWS: &str =
     "SELECT COUNT(*) FROM (SELECT DISTINCT c.domain_id, c.day, c.report_id FROM record AS c)
     AS c WHERE NOT EXISTS (SELECT 1 FROM report AS r WHERE r.domain_id = c.domain_id AND r.day = c.day
-        AND r.report_id = c.report_id AND r.status <> 'duplicate')
+        AND r.report_id = c.report_id AND r.status IN ('counted', 'set-aside'))
     AND NOT EXISTS (SELECT 1 FROM leftover AS l WHERE l.report_id = c.report_id)";
 const UNCOUNTED_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM report WHERE status <> 'duplicate'
     GROUP BY domain_id, reporter_id, external_id, begin_at, end_at
-    HAVING SUM(CASE WHEN status = 'counted' THEN 1 ELSE 0 END) <> 1) AS k";
+    HAVING SUM(CASE WHEN status IN ('counted', 'rolled-up') THEN 1 ELSE 0 END) <> 1) AS k";
 const STRAY_COPIES: &str = "SELECT COUNT(*) FROM report AS r JOIN message AS m ON m.message_id = r.message_id
     WHERE r.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM report AS o
         WHERE o.domain_id = r.domain_id AND o.day = r.day AND o.report_id = r.duplicate_of
         AND o.status <> 'duplicate' AND o.content_sha256 = r.content_sha256)";
 const WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM report AS r
-    WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
+    WHERE r.status <> 'rolled-up' AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
 
 const TLS_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM tls_report WHERE status <> 'duplicate'
     GROUP BY domain_id, reporter_id, external_id, begin_at, end_at
@@ -180,13 +181,19 @@ fn verify_domain(
     name_id: Option<i64>,
     found: &mut Verification,
 ) -> Result<(), StoreError> {
+    // Days of which rows were removed for their age: their sums are all that there is.
+    let rolled_up: Option<i32> = connection.prepare(ROLLED_UP)?.query_row([domain_id], |row| row.get(0))?;
+    let first_day = rolled_up.map_or(i32::MIN, |day| day.saturating_add(1));
     let mut stored: BTreeMap<RollupKey, (i64, i64)> = BTreeMap::new();
     let mut admitted: HashMap<i32, BTreeSet<i64>> = HashMap::new();
     let mut statement = connection.prepare(ROLLUP)?;
     let mut rows = statement.query([domain_id])?;
     while let Some(row) = rows.next()? {
-        found.rollup_rows += 1;
         let (day, header_from_id): (i32, i64) = (row.get(0)?, row.get(1)?);
+        if day < first_day {
+            continue;
+        }
+        found.rollup_rows += 1;
         if header_from_id != rollup::OTHER {
             admitted.entry(day).or_default().insert(header_from_id);
         }
@@ -234,14 +241,15 @@ fn verify_domain(
         if row.get_ref(11)?.as_str()? != "counted" {
             continue;
         }
-        let entry = reports
-            .entry((head.place.day, head.reporter_id, trust.clone(), head.span().to_owned()))
-            .or_insert((0, head.begin_at, head.end_at));
-        *entry = (entry.0 + 1, entry.1.min(head.begin_at), entry.2.max(head.end_at));
+        if head.place.day >= first_day {
+            let key = (head.place.day, head.reporter_id, trust.clone(), head.span().to_owned());
+            let entry = reports.entry(key).or_insert((0, head.begin_at, head.end_at));
+            *entry = (entry.0 + 1, entry.1.min(head.begin_at), entry.2.max(head.end_at));
+        }
         for (day, messages) in (head.place.day..).zip(rollup::spread(&head, &shares)) {
             for (share, messages) in shares.iter().zip(messages) {
                 let records = if day == head.place.day { share.records } else { 0 };
-                if messages == 0 && records == 0 {
+                if day < first_day || (messages == 0 && records == 0) {
                     continue;
                 }
                 let id = share.header_from_id;
@@ -273,6 +281,9 @@ fn verify_domain(
     let mut statement = connection.prepare(REPORT_ROLLUP)?;
     let mut rows = statement.query([domain_id])?;
     while let Some(row) = rows.next()? {
+        if row.get::<_, i32>(0)? < first_day {
+            continue;
+        }
         found.rollup_rows += 1;
         stored.insert(
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?),

@@ -3,15 +3,19 @@
 //! Field names are the names in JSON (docs/json-output.md): a contract.
 
 pub mod bounce;
+pub mod export;
 pub mod failure;
 pub mod percent;
+pub mod policy;
 pub mod query;
 pub mod rows;
 pub mod tls;
 pub mod trust;
 
 pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
+pub use export::ExportRow;
 pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
+pub use policy::{POLICY_TAGS, PolicyRow, PolicyTotals};
 pub use query::{Period, Query};
 pub use rows::*;
 pub use tls::{TlsRow, TlsTotals};

@@ -111,8 +111,12 @@ pub struct SourceRow {
     pub source_ip: Option<String>,
     /// Its name in DNS; not known yet.
     pub source_name: Option<String>,
-    /// Whose it is; not known yet.
+    /// Whose it is; `None` where nothing tells.
     pub source_organisation: Option<String>,
+    /// What it is, a word of [`crate::sources::Kind`]; `None` where nothing tells.
+    pub kind: Option<&'static str>,
+    /// Why, in words, the weightiest first.
+    pub evidence: Vec<String>,
     /// Messages.
     pub messages: u64,
     /// Messages that pass DMARC.

@@ -45,3 +45,23 @@ mod probes;
 #[cfg(test)]
 #[path = "cli/readme.rs"]
 mod readme;
+
+/// One mail that came, in every form.
+#[cfg(test)]
+#[path = "cli/messages.rs"]
+mod messages;
+
+/// Whose a source is.
+#[cfg(test)]
+#[path = "cli/sources.rs"]
+mod sources;
+
+/// Removing, erasing, copying, handing on.
+#[cfg(test)]
+#[path = "cli/upkeep.rs"]
+mod upkeep;
+
+/// Policies as published.
+#[cfg(test)]
+#[path = "cli/policies.rs"]
+mod policies;

@@ -8,5 +8,6 @@ pub(crate) mod make;
 mod querying;
 mod receiving;
 mod schema;
+mod upkeep;
 
 pub(crate) use make::options;

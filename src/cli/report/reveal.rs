@@ -81,7 +81,7 @@ fn read_again(reader: &Reader, id: &str) -> Result<Vec<ShownFailure>, Failure> {
 }
 
 /// Who runs this program: the number of the user, and the name that the session gives.
-fn user() -> String {
+pub(in crate::cli) fn user() -> String {
     let number = std::fs::metadata("/proc/self").map_or_else(|_| "?".to_owned(), |own| own.uid().to_string());
     let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok());
     name.map_or_else(|| format!("uid {number}"), |name| format!("uid {number} ({name})"))

@@ -10,6 +10,9 @@ use super::{COUNTER_MAX, EPOCH_SECONDS, HALF_BYTES, KEY_BYTES, Kind, Place, TOKE
 use crate::clock::Timestamp;
 use crate::limits;
 
+/// What is authenticated before a text that gets a pseudonym: another use of the same key.
+const PSEUDONYM: &[u8] = b"mailsonde/pseudonym/1\0";
+
 /// What is authenticated before the place: no other use of the key makes such a MAC.
 const CONTEXT: &[u8] = b"mailsonde/1";
 
@@ -90,6 +93,18 @@ impl KeyRing {
         }
         self.older.push(Key::new(id, key)?);
         Ok(self)
+    }
+
+    /// A name in the place of a text: always the same for the same text, and without the key nobody can tell which.
+    ///
+    /// Shape: `~` and 16 characters of base32, 80 bits.
+    pub fn pseudonym(&self, text: &str) -> String {
+        pseudonym(&self.signer, text)
+    }
+
+    /// The pseudonyms of a text under every key, the signing one's first.
+    pub fn pseudonyms(&self, text: &str) -> Vec<String> {
+        self.keys().map(|key| pseudonym(key, text)).collect()
     }
 
     /// The id of the key that signs.
@@ -246,6 +261,12 @@ fn mac(key: &hmac::Key, place: Place, clear: &[u8; HALF_BYTES]) -> [u8; HALF_BYT
     context.update(&[place.byte()]);
     context.update(clear);
     first_half(context.sign().as_ref())
+}
+
+/// `~` and the first half of a MAC in base32.
+fn pseudonym(key: &Key, text: &str) -> String {
+    let mac = hmac::sign(&key.key, &[PSEUDONYM, text.as_bytes()].concat());
+    format!("~{}", BASE32_NOPAD.encode(&first_half(mac.as_ref())).to_ascii_lowercase())
 }
 
 /// The first ten bytes of a digest.

@@ -148,7 +148,7 @@ fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
 }
 
 /// Reads a JSON array of strings as [`super::super::message::json_array`] wrote it.
-pub(super) fn strings(json: &str) -> Vec<String> {
+pub(in super::super) fn strings(json: &str) -> Vec<String> {
     serde_json::from_str(json).unwrap_or_default()
 }
 

@@ -1,8 +1,10 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
 mod bounce;
+mod export;
 mod failure;
 mod message;
+mod policies;
 mod probe;
 mod records;
 mod reports;
@@ -11,6 +13,7 @@ mod scope;
 mod sources;
 mod stats;
 mod tls;
+mod unreadable;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,23 +21,27 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain, database, domain, mailbox,
-    raw, unclaimed, verify,
+    ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain,
+    database, domain, mailbox, raw, unclaimed, upkeep, verify,
 };
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::mailbox::{FolderKey, FolderState};
+use crate::probe::token::KeyRing;
+use crate::sources::Senders;
 use crate::summary::{
-    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DomainRow, FailureRow,
-    FailureTotals, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals, Query, RecordRow,
-    RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DomainRow, ExportRow,
+    FailureRow, FailureTotals, MessageRow, MessageSums, MessageTotals, PolicyRow, PolicyTotals, ProbeRow,
+    ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow,
+    TlsTotals,
 };
 
 pub use message::StoredMessage;
-pub(super) use message::count;
+pub(super) use message::{count, strings};
 pub use probe::{StoredAttempt, StoredProbe, StoredStep};
 pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
+pub use unreadable::UnreadablePart;
 
 /// A read-only connection. Not shared between threads; open one for each.
 pub struct Reader {
@@ -71,9 +78,23 @@ impl Reader {
         self.consistently(|connection| reports::reporters(connection, query))
     }
 
+    /// A row a policy of a domain as reporters saw it published, in the order of domain and time.
+    pub fn policies(&self, query: &Query) -> Result<Answer<PolicyRow, PolicyTotals>, StoreError> {
+        self.consistently(|connection| policies::policies(connection, query))
+    }
+
     /// A row a source address, sorted by messages.
     pub fn sources(&self, query: &Query) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
-        self.consistently(|connection| sources::sources(connection, query))
+        self.sources_by(query, Senders::shipped())
+    }
+
+    /// As [`Self::sources`], with the organisations of another table.
+    pub fn sources_by(
+        &self,
+        query: &Query,
+        senders: &Senders,
+    ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
+        self.consistently(|connection| sources::sources(connection, query, senders))
     }
 
     /// A row a record, in the order of domain, day, report and place in the report.
@@ -116,6 +137,11 @@ impl Reader {
     /// Everything known of one message but its bytes.
     pub fn message(&self, id: MessageId) -> Result<StoredMessage, StoreError> {
         message::one(&self.connection, id)
+    }
+
+    /// What in a message could not be read, in order.
+    pub fn unreadable(&self, id: MessageId) -> Result<Vec<UnreadablePart>, StoreError> {
+        unreadable::of_message(&self.connection, id)
     }
 
     /// A row a probe sent in the period, the newest first, with its state at `now`.
@@ -176,6 +202,28 @@ impl Reader {
     /// Recounts every sum from the raw rows and checks the file.
     pub fn verify(&self) -> Result<Verification, StoreError> {
         self.consistently(verify::verify)
+    }
+
+    /// Hands every counted record with its report to `each`, in the order of domain, day and report; returns their
+    /// number. One state of the database, whatever is written meanwhile; memory does not grow with the records.
+    pub fn export<E: From<StoreError>>(
+        &self,
+        query: &Query,
+        senders: &Senders,
+        each: impl FnMut(&ExportRow) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let tx = self.connection.unchecked_transaction().map_err(StoreError::from)?;
+        export::export(&tx, query, senders, each)
+    }
+
+    /// What belongs to a mailbox or a domain; `keys` find what stands under a pseudonym. Reads every mail for a mailbox.
+    pub fn erase_plan(&self, target: &EraseTarget, keys: &KeyRing) -> Result<ErasePlan, StoreError> {
+        upkeep::erase_plan(self, target, keys)
+    }
+
+    /// The connection, for the rest of the store.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Runs several statements on one state of the database.

@@ -28,15 +28,20 @@ const REASONS: &str = "SELECT type, comment FROM reason WHERE reason_set_id = $1
 const LISTS: usize = 10_000;
 
 /// The parts of rows that many rows share.
-struct Lists<'a> {
+pub(super) struct Lists<'a> {
     connection: &'a Connection,
     auth_results: HashMap<i64, Vec<AuthResultRow>>,
     reasons: HashMap<i64, Vec<(String, Option<String>)>>,
 }
 
-impl Lists<'_> {
+impl<'a> Lists<'a> {
+    /// No list yet.
+    pub(super) fn new(connection: &'a Connection) -> Self {
+        Self { connection, auth_results: HashMap::new(), reasons: HashMap::new() }
+    }
+
     /// The raw results of a list.
-    fn auth_results(&mut self, id: Option<i64>) -> Result<Vec<AuthResultRow>, StoreError> {
+    pub(super) fn auth_results(&mut self, id: Option<i64>) -> Result<Vec<AuthResultRow>, StoreError> {
         let Some(id) = id else { return Ok(Vec::new()) };
         if let Some(known) = self.auth_results.get(&id) {
             return Ok(known.clone());
@@ -61,7 +66,7 @@ impl Lists<'_> {
     }
 
     /// The reasons of a list.
-    fn reasons(&mut self, id: Option<i64>) -> Result<Vec<(String, Option<String>)>, StoreError> {
+    pub(super) fn reasons(&mut self, id: Option<i64>) -> Result<Vec<(String, Option<String>)>, StoreError> {
         let Some(id) = id else { return Ok(Vec::new()) };
         if let Some(known) = self.reasons.get(&id) {
             return Ok(known.clone());
@@ -86,7 +91,7 @@ pub(super) fn records(
 ) -> Result<Answer<RecordRow, RecordTotals>, StoreError> {
     let scope = Scope::of(connection, query)?;
     let limit = query.limit.unwrap_or(crate::limits::ANSWER_ROWS);
-    let mut lists = Lists { connection, auth_results: HashMap::new(), reasons: HashMap::new() };
+    let mut lists = Lists::new(connection);
     let mut rows: Vec<RecordRow> = Vec::new();
     let mut totals = RecordTotals::default();
     let mut range = Range::default();
@@ -131,18 +136,37 @@ pub(super) fn records(
 
 /// True if the filters that are not in the statement let a row pass.
 fn is_asked(scope: &Scope, authors: Option<&HashSet<i64>>, row: &Row<'_>) -> Result<bool, StoreError> {
+    passes_filters(scope, authors, row, FilterPlaces { reporter: 0, author: 15, dkim: 8, spf: 9 })
+}
+
+/// Where the columns stand by which rows are filtered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FilterPlaces {
+    pub(super) reporter: usize,
+    pub(super) author: usize,
+    pub(super) dkim: usize,
+    pub(super) spf: usize,
+}
+
+/// True if the filters that are not in a statement let a row pass.
+pub(super) fn passes_filters(
+    scope: &Scope,
+    authors: Option<&HashSet<i64>>,
+    row: &Row<'_>,
+    places: FilterPlaces,
+) -> Result<bool, StoreError> {
     if let Some(authors) = authors
-        && !authors.contains(&row.get(15)?)
+        && !authors.contains(&row.get(places.author)?)
     {
         return Ok(false);
     }
     if let Some(passes) = scope.passes {
-        let does = row.get_ref(8)?.as_str()? == "pass" || row.get_ref(9)?.as_str()? == "pass";
-        if does != passes {
+        let is_pass = |at: usize| -> Result<bool, StoreError> { Ok(row.get_ref(at)?.as_str()? == "pass") };
+        if (is_pass(places.dkim)? || is_pass(places.spf)?) != passes {
             return Ok(false);
         }
     }
-    Ok(scope.reporters.is_none() || scope.has_reporter(row.get(0)?))
+    Ok(scope.reporters.is_none() || scope.has_reporter(row.get(places.reporter)?))
 }
 
 /// Reads a row of [`ROWS`].

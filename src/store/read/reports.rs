@@ -24,7 +24,8 @@ const REPORTS: &str = "SELECT reporter_id, CAST(SUM(reports) AS INTEGER), MIN(be
     WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND span IN ('day', 'future') AND ($4 = 0 OR span = 'day')
     GROUP BY reporter_id";
 const SPREAD_REPORTS: &str = "SELECT reporter_id, COUNT(*), MIN(begin_at), MAX(end_at) FROM report
-    WHERE domain_id = $1 AND last_day > day AND day <= $2 AND last_day >= $3 AND status = 'counted'
+    WHERE domain_id = $1 AND last_day > day AND day <= $2 AND last_day >= $3
+    AND status IN ('counted', 'rolled-up')
     AND ($4 = 0 OR is_future = 0) GROUP BY reporter_id";
 const SOURCES: &str = "SELECT c.source FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id

@@ -12,7 +12,7 @@ use crate::summary::MessageSums;
 
 const ROWS: &str = "SELECT r.report_id, r.reporter_id, r.begin_at, r.end_at, c.seq, c.source, c.count,
     c.disposition, CASE WHEN c.dkim = 'pass' THEN 1 ELSE 0 END, CASE WHEN c.spf = 'pass' THEN 1 ELSE 0 END,
-    c.header_from_id, c.auth_set_id FROM report AS r
+    c.header_from_id, c.auth_set_id, c.reason_set_id FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) AND ($5 IS NULL OR c.source = $5)
@@ -32,6 +32,7 @@ pub(super) struct CountedRow<'a> {
     pub(super) spf: bool,
     pub(super) header_from_id: i64,
     pub(super) auth_set_id: Option<i64>,
+    pub(super) reason_set_id: Option<i64>,
 }
 
 /// Hands the counted rows of one domain to `each`, in the order of day, report and place in the report.
@@ -69,6 +70,7 @@ pub(super) fn stream(
                 spf,
                 header_from_id,
                 auth_set_id: row.get(11)?,
+                reason_set_id: row.get(12)?,
             });
         }
     }

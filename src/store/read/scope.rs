@@ -14,7 +14,7 @@ const DOMAINS: &str = "SELECT domain_id, name FROM domain ORDER BY name";
 const NAMES: &str = "SELECT name_id FROM name WHERE name = $1 OR name LIKE $2 ESCAPE '!'";
 const REPORTERS: &str = "SELECT reporter_id, name_key, org_name FROM reporter";
 const SPREAD: &str = "SELECT COUNT(*) FROM report WHERE domain_id = $1 AND last_day > day AND day <= $2
-    AND last_day >= $3 AND status = 'counted' AND ($4 = 0 OR is_future = 0)";
+    AND last_day >= $3 AND status IN ('counted', 'rolled-up') AND ($4 = 0 OR is_future = 0)";
 const CONFLICTING: &str = "SELECT COUNT(*) FROM report
     WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND is_conflicting = 1";
 const UNCLAIMED: &str = "SELECT COUNT(*), COUNT(DISTINCT domain) FROM unclaimed";

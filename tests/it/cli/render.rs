@@ -67,6 +67,8 @@ fn sources() -> Answer<SourceRow, MessageSums> {
         source_ip: ip.map(str::to_owned),
         source_name: None,
         source_organisation: None,
+        kind: None,
+        evidence: Vec::new(),
         messages,
         dmarc_pass: pass,
         dmarc_fail: messages - pass,
@@ -357,7 +359,7 @@ fn json_names_are_the_contract() {
         ),
         (
             "sources",
-            "source_ip source_name source_organisation messages dmarc_pass dmarc_fail spf_aligned dkim_aligned spf_domains dkim_domains first last",
+            "source_ip source_name source_organisation messages dmarc_pass dmarc_fail spf_aligned dkim_aligned spf_domains dkim_domains first last kind evidence",
         ),
         (
             "records",

@@ -1,0 +1,187 @@
+//! Removing what belongs to a mailbox or a domain, so that nothing of it stays in the files.
+
+use super::super::reprocess::{remove_derived, settle_removed};
+use super::super::writer::{Work, Writer};
+use super::super::{MessageId, Reader, StoreError, raw};
+use super::erase_plan::ErasePlan;
+use super::{others, prune, rows, slice, slice_time, space};
+use crate::clock;
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Mails with everything read from them.
+    pub messages: u64,
+    /// Mails of which only the bytes were removed.
+    pub raws: u64,
+    /// Probes.
+    pub probes: u64,
+    /// Policy domains with all their reports and sums.
+    pub domains: u64,
+}
+
+const RAW_OF: &str = "SELECT raw_id FROM message WHERE message_id = $1";
+const IS_SHARED: &str = "SELECT 1 FROM message AS o JOIN message AS m ON m.sha256 = o.sha256
+    WHERE m.message_id = $1 AND o.message_id <> $1 AND o.raw_id = m.raw_id AND o.status <> 'pending' LIMIT 1";
+const FORGET_EVENTS: &str = "DELETE FROM probe_event WHERE message_id = $1";
+const DOMAIN: &str = "SELECT domain_id FROM domain WHERE name = $1";
+const NEXT_REPORT: &str = "SELECT day, report_id, status, records FROM report WHERE domain_id = $1
+    ORDER BY day, report_id LIMIT 1";
+const DELETE_REPORT: &str = "DELETE FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE_DEVIATIONS: &str = "DELETE FROM deviation WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const NEXT_DAY: &str = "SELECT MIN(day) FROM (SELECT MIN(day) AS day FROM rollup WHERE domain_id = $1
+    UNION ALL SELECT MIN(day) FROM report_rollup WHERE domain_id = $1) AS d";
+const DELETE_ROLLUP: &str = "DELETE FROM rollup WHERE domain_id = $1 AND day = $2";
+const DELETE_REPORT_ROLLUP: &str = "DELETE FROM report_rollup WHERE domain_id = $1 AND day = $2";
+const DELETE_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE domain = $1 OR domain LIKE $2 ESCAPE '!'";
+const DELETE_DOMAIN: &str = "DELETE FROM domain WHERE domain_id = $1 AND is_configured = 0 AND is_added = 0";
+
+/// See [`super::super::Store::erase`].
+pub(in super::super) fn erase(
+    writer: &Writer,
+    reader: &Reader,
+    plan: &ErasePlan,
+) -> Result<Erased, StoreError> {
+    // What was removed is overwritten, not only given free.
+    secure(writer, true)?;
+    let result = erase_all(writer, reader, plan).and_then(|erased| {
+        space::give_back(writer, &|| false)?;
+        Ok(erased)
+    });
+    let ended = secure(writer, false);
+    let erased = result?;
+    ended?;
+    space::checkpoint(writer, true)?;
+    Ok(erased)
+}
+
+/// Switches overwriting on or off.
+fn secure(writer: &Writer, is_on: bool) -> Result<(), StoreError> {
+    writer.run(move |work| {
+        work.connection.pragma_update_and_check(None, "secure_delete", is_on, |_| Ok(()))?;
+        Ok(())
+    })
+}
+
+/// Removes everything of a plan.
+fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erased, StoreError> {
+    let mut erased = Erased::default();
+    let children = rows::children(reader.connection())?;
+    // Whole domains first: their reports need no settling one by one.
+    for name in &plan.domains {
+        domain(writer, name)?;
+        erased.domains += 1;
+    }
+    for (ids, is_whole) in [(&plan.messages, true), (&plan.bytes_of, false)] {
+        for id in ids {
+            let (id, children) = (*id, children.clone());
+            let chunks = writer.run(move |work| {
+                let raw_id = remove_raw(work, id)?;
+                if is_whole {
+                    let removed = remove_derived(work, id)?;
+                    settle_removed(work, &removed, id)?;
+                    work.connection.prepare_cached(FORGET_EVENTS)?.execute([id.0])?;
+                    rows::remove_message(work, id, &children)?;
+                }
+                Ok(raw_id)
+            })?;
+            if let Some(raw_id) = chunks {
+                prune::remove_chunks(writer, raw_id)?;
+            }
+            *(if is_whole { &mut erased.messages } else { &mut erased.raws }) += 1;
+        }
+    }
+    let mut tokens = plan.probes.clone();
+    while !tokens.is_empty() {
+        let batch = std::mem::take(&mut tokens);
+        let (rest, done): (Vec<String>, u64) = writer.run(move |work| {
+            let done = slice(work, &batch, |work, token| rows::remove_probe(work, token))?;
+            Ok((batch.into_iter().skip(done).collect(), u64::try_from(done).unwrap_or(0)))
+        })?;
+        tokens = rest;
+        erased.probes += done;
+    }
+    Ok(erased)
+}
+
+/// Removes the bytes of a message, unless a copy of it that stays has the same. Gives the number of its slices' row.
+fn remove_raw(work: &mut Work<'_>, id: MessageId) -> Result<Option<i64>, StoreError> {
+    let raw_id: i64 = match work.connection.prepare_cached(RAW_OF)?.query_row([id.0], |row| row.get(0)) {
+        Ok(raw_id) => raw_id,
+        Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if work.connection.prepare_cached(IS_SHARED)?.exists([id.0])? {
+        return Ok(None);
+    }
+    Ok((raw::remove(work, raw_id)? == raw::Removal::WithoutChunks).then_some(raw_id))
+}
+
+/// Removes all reports for one policy domain with rows and sums, in slices: while it lasts, answers about the domain
+/// show a part.
+fn domain(writer: &Writer, name: &str) -> Result<(), StoreError> {
+    loop {
+        let name = name.to_owned();
+        let is_done = writer.run(move |work| {
+            let found =
+                work.connection.prepare_cached(DOMAIN)?.query_row([&name], |row| row.get::<_, i64>(0));
+            let domain_id = match found {
+                Ok(id) => id,
+                Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            };
+            let (started, time) = (clock::instant(), slice_time(work));
+            loop {
+                let is_more = remove_report(work, domain_id)?
+                    || remove_day(work, domain_id)?
+                    || others::remove_of_domain(work, domain_id)?;
+                if !is_more {
+                    break;
+                }
+                if started.elapsed() >= time {
+                    return Ok(false);
+                }
+            }
+            let below = super::super::read::below_pattern(&name);
+            work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute((&name, below))?;
+            work.connection.prepare_cached(DELETE_DOMAIN)?.execute([domain_id])?;
+            // Its number, its places in roll-ups, what is kept apart: all known anew.
+            work.cache.clear();
+            Ok(true)
+        })?;
+        if is_done {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes one report without settling its key: all reports under it go. False if there is none.
+fn remove_report(work: &mut Work<'_>, domain_id: i64) -> Result<bool, StoreError> {
+    use super::super::record::Place;
+    let next = work.connection.prepare_cached(NEXT_REPORT)?.query_row([domain_id], |row| {
+        let place = Place { domain_id, day: row.get(0)?, report_id: row.get(1)? };
+        Ok((place, row.get::<_, String>(2)?, row.get::<_, i64>(3)?))
+    });
+    let (place, status, records) = match next {
+        Ok(next) => next,
+        Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let key = (domain_id, place.day, place.report_id);
+    work.connection.prepare_cached(DELETE_DEVIATIONS)?.execute(key)?;
+    work.connection.prepare_cached(DELETE_REPORT)?.execute(key)?;
+    if matches!(status.as_str(), "counted" | "set-aside") {
+        rows::remove_records(work, place, records)?;
+    }
+    Ok(true)
+}
+
+/// Removes the sums of the first day that has any. False if none has.
+fn remove_day(work: &Work<'_>, domain_id: i64) -> Result<bool, StoreError> {
+    let day: Option<i32> =
+        work.connection.prepare_cached(NEXT_DAY)?.query_row([domain_id], |row| row.get(0))?;
+    let Some(day) = day else { return Ok(false) };
+    work.connection.prepare_cached(DELETE_ROLLUP)?.execute((domain_id, day))?;
+    work.connection.prepare_cached(DELETE_REPORT_ROLLUP)?.execute((domain_id, day))?;
+    Ok(true)
+}

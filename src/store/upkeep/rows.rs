@@ -1,0 +1,149 @@
+//! Removing rows: of reports, of messages with all that hangs on them, of probes.
+
+use rusqlite::Connection;
+
+use super::super::read::count;
+use super::super::record::{self, Place};
+use super::super::writer::{Work, Writer};
+use super::super::{MessageId, Reader, StoreError, loading};
+use super::prune::{Pruned, counted};
+use super::slice;
+use crate::clock::Timestamp;
+use crate::limits;
+
+const DOMAINS: &str = "SELECT domain_id FROM domain ORDER BY domain_id";
+const OLD_REPORTS: &str = "SELECT day, report_id, status, records FROM report
+    WHERE domain_id = $1 AND (day, report_id) > ($2, $3) AND day < $4 AND last_day < $4 AND status <> 'rolled-up'
+    ORDER BY day, report_id LIMIT 500";
+const STATUS: &str = "SELECT status FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const ROLL_UP: &str = "UPDATE report SET status = 'rolled-up', is_conflicting = 0
+    WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE_REPORT: &str = "DELETE FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE_DEVIATIONS: &str = "DELETE FROM deviation WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const CHILDREN: &str =
+    "SELECT t.name, f.\"from\" FROM sqlite_schema AS t, pragma_foreign_key_list(t.name) AS f
+    WHERE t.type = 'table' AND f.\"table\" = 'message' ORDER BY t.name";
+const DELETE_MESSAGE: &str = "DELETE FROM message WHERE message_id = $1";
+const DELETE_STEPS: &str = "DELETE FROM probe_step WHERE token = $1";
+const DELETE_ATTEMPTS: &str = "DELETE FROM probe_attempt WHERE token = $1";
+const DELETE_EVENTS: &str = "DELETE FROM probe_event WHERE token = $1";
+const DELETE_PROBE: &str = "DELETE FROM probe WHERE token = $1";
+
+/// A report whose rows may go.
+#[derive(Debug, Clone, Copy)]
+struct OldReport {
+    place: Place,
+    records: i64,
+}
+
+/// Removes the rows of reports all of whose days are before `before_ms`.
+pub(super) fn reports(
+    writer: &Writer,
+    reader: &Reader,
+    before_ms: i64,
+    pruned: &mut Pruned,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<(), StoreError> {
+    let before = Timestamp::from_ms(before_ms).day().0;
+    let domains: Vec<i64> = {
+        let mut statement = reader.connection().prepare_cached(DOMAINS)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for domain_id in domains {
+        let mut cursor = (i32::MIN, i64::MIN);
+        loop {
+            let mut found: Vec<OldReport> = {
+                let mut statement = reader.connection().prepare_cached(OLD_REPORTS)?;
+                let rows = statement.query_map((domain_id, cursor.0, cursor.1, before), |row| {
+                    let place = Place { domain_id, day: row.get(0)?, report_id: row.get(1)? };
+                    Ok(OldReport { place, records: row.get(3)? })
+                })?;
+                rows.collect::<Result<_, _>>()?
+            };
+            let Some(last) = found.last() else { break };
+            cursor = (last.place.day, last.place.report_id);
+            while !found.is_empty() {
+                if is_stopped() {
+                    return Ok(());
+                }
+                let batch = std::mem::take(&mut found);
+                let (rest, reports, records) = writer.run(move |work| {
+                    let (mut reports, mut records) = (0u64, 0u64);
+                    let done = slice(work, &batch, |work, old| {
+                        records += roll_up(work, *old)?;
+                        reports += 1;
+                        Ok(())
+                    })?;
+                    Ok((batch.into_iter().skip(done).collect(), reports, records))
+                })?;
+                found = rest;
+                pruned.reports += reports;
+                pruned.records += records;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the rows of one report; what counts keeps its head. Returns the number of rows.
+fn roll_up(work: &mut Work<'_>, old: OldReport) -> Result<u64, StoreError> {
+    let key = (old.place.domain_id, old.place.day, old.place.report_id);
+    let status: String = match work.connection.prepare_cached(STATUS)?.query_row(key, |row| row.get(0)) {
+        Ok(status) => status,
+        // Removed since it was looked up.
+        Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(0),
+        Err(error) => return Err(error.into()),
+    };
+    work.connection.prepare_cached(DELETE_DEVIATIONS)?.execute(key)?;
+    let sql = if status == "counted" { ROLL_UP } else { DELETE_REPORT };
+    work.connection.prepare_cached(sql)?.execute(key)?;
+    if status == "duplicate" {
+        return Ok(0);
+    }
+    remove_records(work, old.place, old.records)?;
+    Ok(counted(old.records))
+}
+
+/// Removes the rows of a report: at once, or later in slices where they are many.
+pub(super) fn remove_records(work: &mut Work<'_>, place: Place, records: i64) -> Result<(), StoreError> {
+    if count(records) > limits::RECORDS_IN_MEMORY {
+        loading::leave(work, place)
+    } else {
+        record::delete(work, place)
+    }
+}
+
+/// Statements that remove what refers to a message, whatever tables there are.
+pub(super) fn children(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(CHILDREN)?;
+    // Names from the schema itself: nothing from outside is in these statements.
+    let rows = statement.query_map([], |row| {
+        let (table, column): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok(format!("DELETE FROM \"{table}\" WHERE \"{column}\" = $1"))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Removes the row of a message and what refers to it.
+pub(super) fn remove_message(
+    work: &mut Work<'_>,
+    id: MessageId,
+    children: &[String],
+) -> Result<(), StoreError> {
+    for sql in children {
+        work.connection.prepare_cached(sql)?.execute([id.0])?;
+    }
+    work.connection.prepare_cached(DELETE_MESSAGE)?.execute([id.0])?;
+    // Domains that are kept apart are remembered by their rows.
+    work.cache.unclaimed = None;
+    Ok(())
+}
+
+/// Removes a probe with all that is known of it.
+pub(super) fn remove_probe(work: &mut Work<'_>, token: &str) -> Result<(), StoreError> {
+    for sql in [DELETE_STEPS, DELETE_ATTEMPTS, DELETE_EVENTS, DELETE_PROBE] {
+        work.connection.prepare_cached(sql)?.execute([token])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! `db prune`, `db erase`, `db backup` and `db export` as a user calls them.
+
+use std::path::Path;
+
+use super::commands::run;
+use super::data::{DAY, Record, import, json, report, rows};
+
+/// Imports one report for each of two domains.
+fn two_domains(folder: &Path) {
+    for (domain, count) in [("example.com", 5), ("example.net", 7)] {
+        let records =
+            [Record::new("192.0.2.10", count, true, domain), Record::new("203.0.113.1", 1, false, domain)];
+        let text = report(domain, "=Reporter, Inc.", domain, DAY, DAY + 86_399, &records);
+        std::fs::write(folder.join(format!("{domain}.xml")), text).unwrap();
+        import(folder, &[&folder.join(format!("{domain}.xml"))]);
+    }
+}
+
+#[test]
+fn retention_has_an_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_domains(folder);
+    let pruned = json(folder, &["db", "prune"]);
+    assert_eq!(
+        (&rows(&pruned)[0]["raws"], &rows(&pruned)[0]["messages"]),
+        (&0.into(), &0.into()),
+        "{pruned}"
+    );
+    std::fs::write(
+        folder.join("mailsonde.toml"),
+        "[retention]\nraw = \"0s\"\nraw_unread = \"0s\"\nraw_failures = \"0s\"\nrows = \"0s\"\nclear_text = \"0s\"\n",
+    )
+    .unwrap();
+    let before = json(folder, &["report"]);
+    let pruned = json(folder, &["db", "prune"]);
+    let row = &rows(&pruned)[0];
+    assert_eq!(
+        (&row["raws"], &row["reports"], &row["records"]),
+        (&2.into(), &2.into(), &4.into()),
+        "{pruned}"
+    );
+    let after = json(folder, &["report"]);
+    for field in ["reports", "messages", "dmarc_pass", "dmarc_fail"] {
+        assert_eq!(after["totals"][field], before["totals"][field], "{field}");
+    }
+    let (code, out, err) = run(folder, &["db", "verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    // The same files again are copies.
+    let again = import(folder, &[&folder.join("example.com.xml")]);
+    assert_eq!(json(folder, &["report"])["totals"]["messages"], before["totals"]["messages"], "{again}");
+}
+
+#[test]
+fn erasing_asks_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_domains(folder);
+    let plan = json(folder, &["db", "erase", "--domain", "example.com"]);
+    assert_eq!(
+        (&rows(&plan)[0]["is_done"], &rows(&plan)[0]["reports"]),
+        (&false.into(), &1.into()),
+        "{plan}"
+    );
+    assert_eq!(json(folder, &["report"])["totals"]["messages"], 14);
+    let done = json(folder, &["db", "erase", "--domain", "example.com", "--yes"]);
+    assert_eq!(rows(&done)[0]["is_done"], true, "{done}");
+    assert_eq!(json(folder, &["report"])["totals"]["messages"], 8);
+    let (code, _, err) = run(folder, &["db", "verify"]);
+    assert_eq!(code, 0, "{err}");
+    for arguments in [
+        &["db", "erase"] as &[&str],
+        &["db", "erase", "--address", "nobody"],
+        &["db", "erase", "--domain", "not a domain"],
+        &["db", "erase", "--domain", "a.example", "--address", "a@b.example"],
+    ] {
+        let (code, out, _) = run(folder, arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_backup_is_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_domains(folder);
+    let answer = json(folder, &["db", "backup", "copy.db"]);
+    assert_eq!(rows(&answer)[0]["file"], "copy.db", "{answer}");
+    let copy = json(folder, &["--db", "copy.db", "report"]);
+    assert_eq!(copy["totals"], json(folder, &["report"])["totals"]);
+    let (code, _, err) = run(folder, &["db", "backup", "copy.db"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("copy.db"), "{err}");
+}
+
+#[test]
+fn records_are_exported() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    two_domains(folder);
+    let (code, lines, err) = run(folder, &["db", "export"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let records: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 4);
+    assert_eq!(records.iter().map(|record| record["count"].as_u64().unwrap()).sum::<u64>(), 14);
+    let first =
+        records.iter().find(|record| record["domain"] == "example.com" && record["dkim_aligned"] == true);
+    let first = first.unwrap_or_else(|| panic!("{lines}"));
+    assert_eq!(first["begin_date"], "2026-03-01 00:00:00");
+    assert_eq!(first["org_name"], "=Reporter, Inc.");
+    assert_eq!(first["dkim_selectors"][0], "s1");
+    let (code, csv, _) = run(folder, &["db", "export", "--format", "csv", "--domain", "example.net"]);
+    assert_eq!(code, 0);
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(csv.starts_with("xml_schema,org_name,org_email,"), "{csv}");
+    assert!(csv.contains("\"'=Reporter, Inc.\""), "{csv}");
+    let (code, out, _) = run(folder, &["db", "export", "--format", "html"]);
+    assert_eq!((code, out.as_str()), (2, ""));
+    let (_, none, _) = run(folder, &["db", "export", "--since", "2026-04-01"]);
+    assert_eq!(none, "");
+}
