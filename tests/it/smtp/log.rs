@@ -1,22 +1,31 @@
 //! The log of the receiver.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use mailsonde::smtp::sink::{Listener, Network, Sink, SinkLimits, SinkOptions};
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::client::Client;
 use crate::support::sink::MemoryInbox;
 
-/// Gathers what is logged.
-#[derive(Clone, Default)]
-struct Gathered(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What is logged by this thread, while a test gathers it.
+    static GATHERED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl Write for Gathered {
+/// Hands what is logged to the test of the thread that logs it; drops the rest.
+#[derive(Clone, Copy, Default)]
+struct ByThread;
+
+impl Write for ByThread {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        GATHERED.with_borrow_mut(|gathered| {
+            if let Some(gathered) = gathered {
+                gathered.extend_from_slice(bytes);
+            }
+        });
         Ok(bytes.len())
     }
 
@@ -25,41 +34,40 @@ impl Write for Gathered {
     }
 }
 
-impl<'a> MakeWriter<'a> for Gathered {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
+/// One subscriber for the whole process: those of single tests come and go, and tracing's memory of who
+/// listens to what then loses lines of the others.
+fn listen() {
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(|| ByThread).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
 }
 
 /// What is logged while `dialogue` runs against a receiver.
 fn logged(dialogue: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> String {
-    let gathered = Gathered::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(gathered.clone()).finish();
-    tracing::subscriber::with_default(subscriber, || {
-        // One thread: the subscriber of this test is that of all sessions.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let directory = tempfile::tempdir().unwrap();
-            let options = SinkOptions {
-                host_name: "mx.example.com".into(),
-                listeners: vec![Listener::Address("127.0.0.1:0".parse().unwrap())],
-                tls: None,
-                spool_directory: directory.path().into(),
-                trusted: vec![Network::parse("127.0.0.1").unwrap()],
-                limits: SinkLimits::STANDARD,
-            };
-            let sink = Sink::bind(options, Arc::new(MemoryInbox::default())).unwrap();
-            let (handle, address) = (sink.handle(), sink.addresses()[0]);
-            let serving = tokio::spawn(sink.serve());
-            tokio::task::spawn_blocking(move || dialogue(address)).await.unwrap();
-            handle.stop(Duration::from_secs(10));
-            serving.await.unwrap().unwrap();
-        });
+    listen();
+    GATHERED.set(Some(Vec::new()));
+    // One thread: what the sessions log is logged by the thread of this test.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let options = SinkOptions {
+            host_name: "mx.example.com".into(),
+            listeners: vec![Listener::Address("127.0.0.1:0".parse().unwrap())],
+            tls: None,
+            spool_directory: directory.path().into(),
+            trusted: vec![Network::parse("127.0.0.1").unwrap()],
+            limits: SinkLimits::STANDARD,
+        };
+        let sink = Sink::bind(options, Arc::new(MemoryInbox::default())).unwrap();
+        let (handle, address) = (sink.handle(), sink.addresses()[0]);
+        let serving = tokio::spawn(sink.serve());
+        tokio::task::spawn_blocking(move || dialogue(address)).await.unwrap();
+        handle.stop(Duration::from_secs(10));
+        serving.await.unwrap().unwrap();
     });
-    let bytes = gathered.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    String::from_utf8(GATHERED.take().unwrap()).unwrap()
 }
 
 #[test]
