@@ -120,3 +120,65 @@ fn records_are_exported() {
     let (_, none, _) = run(folder, &["db", "export", "--since", "2026-04-01"]);
     assert_eq!(none, "");
 }
+
+/// Rows of a table, from `db stats`.
+fn count(folder: &Path, table: &str) -> u64 {
+    let stats = json(folder, &["db", "stats"]);
+    rows(&stats).iter().find(|row| row["table"] == table).unwrap()["rows"].as_u64().unwrap()
+}
+
+/// Every table that mail fills.
+const FILLED: [&str; 8] =
+    ["message", "raw", "record", "tls_report", "tls_policy", "failure_report", "bounce", "unreadable"];
+
+/// Imports the shipped mails: every kind.
+fn shipped_mails(folder: &Path) {
+    import(folder, &[&Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail")]);
+    for table in FILLED {
+        assert!(count(folder, table) > 0, "{table}");
+    }
+}
+
+#[test]
+fn every_kind_of_mail_grows_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    shipped_mails(folder);
+    let persons = "nobody@cedar.example";
+    let bounces = || json(folder, &["report", "bounce-list"]).to_string();
+    assert!(bounces().contains(persons), "{}", bounces());
+    std::fs::write(folder.join("mailsonde.toml"), "[retention]\nclear_text = \"0s\"\n").unwrap();
+    json(folder, &["db", "prune"]);
+    assert!(!bounces().contains(persons) && bounces().contains("@cedar.example"), "{}", bounces());
+    let before = json(folder, &["report"])["totals"].clone();
+    let ages =
+        ["raw_failures", "raw", "raw_unread", "rows", "clear_text"].map(|key| format!("{key} = \"0s\"\n"));
+    std::fs::write(folder.join("mailsonde.toml"), format!("[retention]\n{}", ages.concat())).unwrap();
+    let pruned = json(folder, &["db", "prune"]);
+    assert_eq!(rows(&pruned)[0]["other_reports"], 2, "{pruned}");
+    for table in FILLED {
+        assert_eq!(count(folder, table), 0, "{table}");
+    }
+    let after = json(folder, &["report"]);
+    for field in ["reports", "messages", "dmarc_pass", "dmarc_fail"] {
+        assert_eq!(after["totals"][field], before[field], "{field}");
+    }
+    let (code, out, err) = run(folder, &["db", "verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+#[test]
+fn every_kind_of_report_is_erased_with_its_domain() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    shipped_mails(folder);
+    json(folder, &["db", "erase", "--domain", "example.com", "--yes"]);
+    for table in ["report", "record", "rollup", "tls_report", "tls_policy", "failure_report", "domain"] {
+        assert_eq!(count(folder, table), 0, "{table}");
+    }
+    assert!(count(folder, "bounce") > 0, "bounces are for others");
+    let plan = json(folder, &["db", "erase", "--address", "nobody@cedar.example"]);
+    assert!(rows(&plan)[0]["messages"].as_u64().unwrap() >= 1, "{plan}");
+    let (code, out, err) = run(folder, &["db", "verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+}
