@@ -460,7 +460,7 @@ Examples:
   mailsonde db reprocess --status unread           what could not be read
   mailsonde db reprocess --kind aggregate --since 30d")]
     Reprocess(ReprocessArguments),
-    /// Remove what is older than [retention] says, and give the space back
+    /// Remove what is older than the retention settings say, and give the space back
     #[command(after_help = "\
 Examples:
   mailsonde db prune
