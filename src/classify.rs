@@ -155,20 +155,28 @@ impl MailReading {
 /// [`limits::ARCHIVE_LAYERS`] deep.
 /// Errors: none; what cannot be read stands in [`MailReading::unreadable`].
 pub fn read_mail(raw: &[u8], context: &MailContext<'_>, found: &mut dyn FnMut(Found<'_>)) -> MailReading {
-    let message = Message::parse(raw);
+    read_message(&Message::parse(raw), context, found)
+}
+
+/// As [`read_mail`], of a message that was taken apart already.
+pub fn read_message(
+    message: &Message<'_>,
+    context: &MailContext<'_>,
+    found: &mut dyn FnMut(Found<'_>),
+) -> MailReading {
     let mut reading = MailReading::new(message.header.clone());
     let budget = Budget::default();
     let mut walk = Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
-    walk.mail(&message, "", 0);
+    walk.mail(message, "", 0);
     let is_read = reading.failures > 0;
-    let can_be_feedback = !is_read && by_contents(&reading).is_none() && !is_delivery_status(&message);
+    let can_be_feedback = !is_read && by_contents(&reading).is_none() && !is_delivery_status(message);
     if can_be_feedback {
         // A notice in words, or a complaint without a machine-readable part.
         let mut walk =
             Walk { now: context.envelope.received_at, budget: &budget, reading: &mut reading, found };
-        walk.feedback(&message, "");
+        walk.feedback(message, "");
     }
-    (reading.kind, reading.why) = classify(&message, context, &reading, found);
+    (reading.kind, reading.why) = classify(message, context, &reading, found);
     reading
 }
 

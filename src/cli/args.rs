@@ -127,7 +127,7 @@ Examples:
 Examples:
   mailsonde probe send hq --wait 2m
   mailsonde probe list --since 1d
-  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa"
+  mailsonde probe show mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2"
     )]
     Probe(ProbeCommand),
     /// Read report mail from IMAP and POP3 accounts of the configuration
@@ -310,7 +310,7 @@ Examples:
     /// Everything known of one probe
     #[command(after_help = "\
 Examples:
-  mailsonde probe show mfq3k7c2aexhr5d6tn4wz2v5qa")]
+  mailsonde probe show mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2")]
     Show(ProbeShowArguments),
     /// The routes of the configuration
     #[command(after_help = "\

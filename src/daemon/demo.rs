@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::clock::SystemClock;
 use crate::config::settings::{
     ListenerSettings, ListenerTls, RouteSettings, SenderSettings, SenderTls, Settings,
 };
@@ -175,11 +174,8 @@ async fn deliver_samples(
 
 /// Starts the far end that loses everything.
 fn lossy_sink(settings: &Settings, ring: &KeyRing, folder: &Path) -> anyhow::Result<SocketAddr> {
-    let table = settings.recipients.iter().map(|entry| (entry.address.clone(), entry.purpose));
-    let inbox = DiscardingInbox {
-        recipients: Recipients::new(table, ring.clone(), Box::new(SystemClock)),
-        count: AtomicI64::new(1),
-    };
+    let inbox =
+        DiscardingInbox { recipients: options::recipients(settings, ring.clone()), count: AtomicI64::new(1) };
     let sink = Sink::bind(
         SinkOptions {
             host_name: "lossy.mailsonde.test".to_owned(),

@@ -17,7 +17,7 @@ use crate::mail::message::Message;
 use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
 use crate::mailbox::Mark;
 use crate::probe::bounce;
-use crate::probe::matching::{Matches, Seen, match_message};
+use crate::probe::matching::{Matches, match_mail};
 use crate::probe::token::KeyRing;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
@@ -322,13 +322,14 @@ fn read_whole(
             Matches::default(),
         ),
         None => {
-            let matches = match_probes(keys, source);
+            let message = Message::parse(source.bytes);
+            let matches = match_mail(keys, source.envelope, &message);
             let context = MailContext {
                 envelope: source.envelope,
                 purposes: source.purposes,
                 has_probe_token: matches.arrival().is_some(),
             };
-            (classify::read_mail(source.bytes, &context, &mut found), matches)
+            (classify::read_message(&message, &context, &mut found), matches)
         }
     };
     if let Some(error) = trouble {
@@ -389,30 +390,6 @@ fn hide_persons(reading: &mut Reading, redactor: &Redactor) {
     hide(&mut reading.header_from, &|text| redactor.address(text));
     hide(&mut reading.message_id, &|text| redactor.address(text));
 }
-
-/// Finds the probes that a mail is about.
-fn match_probes(keys: &KeyRing, source: &Source<'_>) -> Matches {
-    let message = Message::parse(source.bytes);
-    let fields: Vec<(&str, &str)> = message.header.fields().collect();
-    let mut text = String::new();
-    for part in message.parts.iter().filter(|part| part.is_body()).take(TOKEN_PARTS) {
-        text.push_str(&part.text(limits::XML_TEXT_BYTES));
-    }
-    let is_timed = source.envelope.origin == Origin::Smtp;
-    match_message(
-        keys,
-        &Seen {
-            received_at: is_timed.then_some(source.envelope.received_at),
-            mail_from: source.envelope.mail_from.as_ref(),
-            recipients: &source.envelope.rcpt_to,
-            fields: &fields,
-            text: text.as_bytes(),
-        },
-    )
-}
-
-/// Text parts in which a token is looked for.
-const TOKEN_PARTS: usize = 8;
 
 /// The rows of a report: in memory if there are few, else pushed into the store in slices.
 fn rows(

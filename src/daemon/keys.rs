@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::daemon::options;
 use crate::probe::token::{KEY_BYTES, KeyRing};
 
 /// Where the key of a database's probes is kept: `mailsonde.db` has `mailsonde.key`.
@@ -26,7 +27,7 @@ pub fn load_or_create(database: &Path) -> anyhow::Result<KeyRing> {
     let mut key = [0; KEY_BYTES];
     SystemRandom::new().fill(&mut key).map_err(|_| anyhow::anyhow!("no random numbers from the system"))?;
     // Written whole under another name first, so that nobody reads half a key.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = options::folder(&path);
     let draft = tempfile::Builder::new()
         .prefix(".mailsonde-key-")
         .make_in(folder, |path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))

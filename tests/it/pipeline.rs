@@ -688,8 +688,12 @@ fn reading_again_gives_the_same() {
     let Some(cases) = shared("cases") else { return };
     let server = play(&cases.join("061-split-by-reporter"), &["one.example.eml", "two.example.eml"]);
     let before = totals(&server, &[]);
+    assert_eq!(before["messages"], 77, "5 + 50 and 2 + 20");
     let output = run(server.path(), &["db", "reprocess"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Both mails were taken up again: without this the sums would hold even if nothing was done.
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.starts_with("2 mails to be read again"), "{said}");
     server.settle();
     assert_eq!(totals(&server, &[]), before);
     let verified = json(server.path(), &["db", "verify"]);

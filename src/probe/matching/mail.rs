@@ -8,7 +8,7 @@ use crate::probe::token::KeyRing;
 /// Matches a received message: envelope, own fields, and everything readable within it as text.
 ///
 /// Fields of attached messages count as text: what is attached is about a probe, and not the probe.
-/// A message whose arrival nobody saw (imported) is never out of time.
+/// A message whose arrival nobody saw (imported, or fetched from a mailbox) is never out of time.
 pub fn match_mail(ring: &KeyRing, envelope: &Envelope, message: &Message<'_>) -> Matches {
     let subject = message.header.subject.as_deref();
     let fields: Vec<(&str, &str)> = message
@@ -23,7 +23,7 @@ pub fn match_mail(ring: &KeyRing, envelope: &Envelope, message: &Message<'_>) ->
     match_message(
         ring,
         &Seen {
-            received_at: (envelope.origin != Origin::Import).then_some(envelope.received_at),
+            received_at: (envelope.origin == Origin::Smtp).then_some(envelope.received_at),
             mail_from: envelope.mail_from.as_ref(),
             recipients: &envelope.rcpt_to,
             fields: &fields,
