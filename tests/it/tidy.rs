@@ -70,8 +70,9 @@ const OWNED_CRATES: [(&str, &[&str]); 16] = [
 ];
 
 /// Where async code and its runtime may stand, below `src`.
-const ASYNC: [&str; 10] = [
-    "dns/hickory.rs",
+const ASYNC: [&str; 11] = [
+    "dns/hickory",
+    "dns/resolve.rs",
     "authentication",
     "dns_health/gather.rs",
     "smtp",
