@@ -5,6 +5,7 @@
 //! * **receive**: [`smtp`] takes mail from the network and hands it to [`mail::Inbox`], [`mailbox`] fetches it from accounts elsewhere;
 //! * **understand**: [`mail`], [`reports`], [`sources`], [`probe`] and [`classify`] turn bytes into facts, without I/O;
 //! * **ask**: [`dns`] is the domain name system, its answers and their absence told apart;
+//! * **prove**: [`authentication`] judges who sent a message, from what DNS answers;
 //! * **keep**: [`store`] is the only place with SQL;
 //! * **answer**: [`summary`] holds the rows of every answer, [`render`] prints them;
 //! * **operate**: [`config`], [`daemon`] and [`cli`] wire it all together.
@@ -22,6 +23,8 @@ pub mod reports;
 pub mod tls_client;
 
 pub mod dns;
+
+pub mod authentication;
 
 pub mod sources;
 
