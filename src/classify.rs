@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::cms;
 use crate::mail::delivery_status::{self, DeliveryReport, Input};
+use crate::mail::message::{Part, note};
 use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
@@ -192,10 +193,19 @@ pub fn read_file(name: &str, bytes: &[u8], now: Timestamp, found: &mut dyn FnMut
     let mut reading = MailReading::new(Header::default());
     let budget = Budget::default();
     let mut walk = Walk { now, budget: &budget, reading: &mut reading, found };
-    let leaf = Leaf { bytes, place: name, file_name: name, is_body: false, is_unpacked: false };
+    let leaf = Leaf {
+        bytes,
+        place: name,
+        file_name: name,
+        is_body: false,
+        is_report_type: true,
+        is_unpacked: false,
+    };
     walk.leaf(leaf, &Header::default(), 0);
     (reading.kind, reading.why) = by_contents(&reading).unwrap_or_else(|| {
         let what = reading.others.first().map_or("nothing", String::as_str);
+        // The name of the file itself stands beside the reason already; of an archive the entry matters.
+        let what = what.strip_prefix(name).map_or(what, |rest| rest.trim_start_matches([':', '/', ' ']));
         (MessageKind::Other, format!("not a report: {what}"))
     });
     reading
@@ -227,6 +237,7 @@ impl Walk<'_> {
         if declares_feedback(message) && !is_delivery_status(message) && self.feedback(message, outer) {
             return;
         }
+        let is_cut = message.notes.iter().any(|(name, _)| *name == note::BOUNDARY_NOT_CLOSED);
         for part in message.parts.iter().filter(|part| part.standing != Standing::Quoted) {
             let (bytes, note) = part.decode();
             let place = if outer.is_empty() { part.place.clone() } else { format!("{outer}/{}", part.place) };
@@ -249,9 +260,15 @@ impl Walk<'_> {
                 place: &place,
                 file_name: &part.file_name,
                 is_body: part.is_body(),
+                is_report_type: is_report_type(&part.content_type),
                 is_unpacked: layers > 0,
             };
+            let before = self.reading.unreadable.len();
             self.leaf(leaf, message.header_of(part), layers);
+            if is_cut && is_last(part, message) {
+                let found = self.reading.unreadable.get_mut(before..).unwrap_or_default();
+                found.iter_mut().for_each(blame_the_cut);
+            }
         }
     }
 
@@ -315,6 +332,31 @@ impl Walk<'_> {
                 }
             }
         });
+    }
+}
+
+/// True for the last part of a mail.
+fn is_last(part: &Part<'_>, message: &Message<'_>) -> bool {
+    message.parts.last().is_some_and(|last| std::ptr::eq(last, part))
+}
+
+/// True for a declared type in which reports come (RFC 9990 §3.5.2, RFC 8460 §5.3, and what is seen beside them).
+fn is_report_type(content_type: &str) -> bool {
+    content_type.is_empty() || content_type.starts_with("application/") || content_type == "text/xml"
+}
+
+/// Says of a damaged attachment at the end of a mail that is cut off what is the matter.
+fn blame_the_cut(error: &mut Unreadable) {
+    match error.kind {
+        UnreadableKind::Empty => {
+            error.kind = UnreadableKind::Truncated;
+            "the mail ends early (truncated), before anything of the attachment"
+                .clone_into(&mut error.reason);
+        }
+        UnreadableKind::Truncated | UnreadableKind::Corrupt => {
+            error.reason.push_str("; the mail itself ends early, without the end of its last part");
+        }
+        _ => {}
     }
 }
 

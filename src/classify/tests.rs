@@ -193,3 +193,45 @@ fn bare_files() {
         assert!(!reading.why.is_empty());
     }
 }
+
+/// A notice of a mail system with nothing in one of its parts is no broken report.
+#[test]
+fn empty_parts_of_a_bounce_are_no_reports() {
+    for part in ["message/delivery-status", "image/png; name=icon.png", "message/rfc822", "text/plain"] {
+        let text =
+            format!("--b\r\n\r\nMessage not delivered.\r\n--b\r\nContent-Type: {part}\r\n\r\n\r\n--b--\r\n");
+        let raw = mail(
+            "X-Failed-Recipients: x@y.example\r\n",
+            "multipart/report; report-type=delivery-status; boundary=b",
+            &text,
+        );
+        let envelope = Envelope::without_transport(Origin::Import, Timestamp::from_seconds(1_772_500_000));
+        let context = MailContext { envelope: &envelope, purposes: &[], has_probe_token: false };
+        let reading = read_mail(raw.as_bytes(), &context, &mut |_| {});
+        assert_eq!((reading.kind, &reading.unreadable), (MessageKind::Bounce, &Vec::new()), "{part}");
+    }
+}
+
+/// A mail that is cut off says so, and does not blame the reporter's attachment.
+#[test]
+fn a_mail_cut_off_is_named() {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    gzip.write_all(REPORT.repeat(3).as_bytes()).unwrap();
+    let packed = gzip.finish().unwrap();
+    let fields =
+        "Content-Type: application/gzip; name=a!b!1!2.xml.gz\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+    let head = mail("", "multipart/mixed; boundary=b", &format!("--b\r\n\r\nreport\r\n--b\r\n{fields}"))
+        .into_bytes();
+    let start = head.len();
+    let whole = [head, packed.clone(), b"\r\n--b--\r\n".to_vec()].concat();
+    let envelope = Envelope::without_transport(Origin::Import, Timestamp::from_seconds(1_772_500_000));
+    let context = MailContext { envelope: &envelope, purposes: &[], has_probe_token: false };
+    for end in [start - 6, start, start + 40, start + packed.len() / 2] {
+        let reading = read_mail(&whole[..end], &context, &mut |_| {});
+        let reasons: Vec<&str> = reading.unreadable.iter().map(|error| error.reason.as_str()).collect();
+        assert_eq!(reasons.len(), 1, "{end}: {reasons:?}");
+        assert!(reasons[0].contains("mail") && reasons[0].contains("ends early"), "{end}: {reasons:?}");
+        assert_eq!(reading.unreadable[0].kind, UnreadableKind::Truncated, "{end}");
+    }
+}

@@ -356,6 +356,13 @@ fn read_whole(
     {
         reading.status = (!is_read).then_some(MessageStatus::Kept);
         reading.reason = Some(mail.why);
+    } else if let (MessageKind::Bounce | MessageKind::Reply | MessageKind::Probe, Some(first)) =
+        (reading.kind, reading.unread.first())
+        && (is_read || reading.kind == MessageKind::Probe)
+    {
+        // What it says was read; what is damaged in it is somebody else's attachment.
+        reading.status = Some(MessageStatus::Read);
+        reading.reason = Some(format!("{}; what is attached cannot be read: {}", mail.why, first.reason));
     }
     if !matches.forged.is_empty() {
         reading.deviations.push("probe-token-forged".to_owned());

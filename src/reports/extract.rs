@@ -25,6 +25,8 @@ pub struct Leaf<'a> {
     pub file_name: &'a str,
     /// True for text that a person may have written into a mail: only what begins like a report counts.
     pub is_body: bool,
+    /// True for a type in which reports come: with nothing in it, it stands in place of one, even without a name.
+    pub is_report_type: bool,
     /// True for bytes that came out of an archive: more may not be unpacked because of them.
     pub is_unpacked: bool,
 }
@@ -214,19 +216,30 @@ fn look<'a>(
         Content::Empty if leaf.is_body && is_top => {}
         // Seen from Yahoo, May 2023: the reporter has nothing to say and says so in its way.
         Content::Empty | Content::Placeholder
-            if is_report_name(name) || is_packed_name(name) || is_top && name.is_empty() && !leaf.is_body =>
+            if is_report_name(name)
+                || is_packed_name(name)
+                || is_top && name.is_empty() && leaf.is_report_type && !leaf.is_body =>
         {
-            let reason = format!("the reporter sent an empty placeholder ({})", document.content.name());
-            visit(unreadable(UnreadableKind::Empty, reason));
+            let reason = match document.content {
+                Content::Empty => {
+                    "empty: there is nothing in it; the reporter sent a placeholder, or it was lost on the way"
+                }
+                _ => "the reporter sent the word `unused` as a placeholder for a report",
+            };
+            visit(unreadable(UnreadableKind::Empty, reason.to_owned()));
         }
         Content::EscapedXml if !(leaf.is_body && is_top) => {
-            visit(unreadable(UnreadableKind::Malformed, "the report's markup is escaped as text".to_owned()));
+            let reason =
+                "the report's markup is escaped as text (`&lt;feedback`): somebody took it for a web page";
+            visit(unreadable(UnreadableKind::Malformed, reason.to_owned()));
         }
         Content::Unsupported(what) => {
-            visit(unreadable(UnreadableKind::Unsupported, format!("{what} is not supported")));
+            let reason =
+                format!("packed with {what}, which is not supported: unpack it and import what comes out");
+            visit(unreadable(UnreadableKind::Unsupported, reason));
         }
         Content::Other("text" | "binary data") if is_report_name(name) || is_packed_name(name) => {
-            let reason = format!("named like a report, but it is {}", document.content.name());
+            let reason = format!("named like a report, but what is in it is {}", document.content.name());
             visit(unreadable(UnreadableKind::Malformed, reason));
         }
         content => visit(Finding::NotReport { place, what: content.name().to_owned() }),
@@ -330,10 +343,15 @@ fn is_report_name(name: &str) -> bool {
     name.split('!').count() >= 4 || name.to_ascii_lowercase().contains(".xml")
 }
 
-/// True for a file name of a packed file.
+/// True for a file name of a packed file, unless it says that something else is packed in it (`notes.txt.gz`).
 fn is_packed_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    [".gz", ".gzip", ".tgz", ".zip"].iter().any(|end| lower.ends_with(end))
+    let Some(inner) = [".gz", ".gzip", ".tgz", ".zip"].iter().find_map(|end| lower.strip_suffix(end)) else {
+        return false;
+    };
+    let other =
+        [".txt", ".log", ".csv", ".htm", ".html", ".pdf", ".md", ".png", ".jpg", ".doc", ".docx", ".xlsx"];
+    !other.iter().any(|end| inner.ends_with(end))
 }
 
 /// True for bytes whose first character, after marks and blanks, is `<`, in any Unicode encoding.

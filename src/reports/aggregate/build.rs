@@ -54,6 +54,8 @@ pub(super) struct Builder {
     dkim: DkimResult,
     spf: SpfResult,
     unknown_seen: Vec<Box<str>>,
+    /// True from the end of a record until the next element: its end tag a second time loses nothing.
+    is_after_record: bool,
     dispositions: Vec<String>,
 }
 
@@ -80,7 +82,7 @@ impl Builder {
 
     /// The element called `local` (as written) within the innermost open one.
     ///
-    /// Errors: `Malformed` for a record within a record.
+    /// Errors: `Malformed` for a record within a record, and for what is left of one without its beginning.
     #[inline]
     pub(super) fn find(&mut self, local: &str) -> Result<Element, Unreadable> {
         let parent = match self.open.last() {
@@ -109,7 +111,15 @@ impl Builder {
             return Ok(Element::Unknown);
         }
         let owner = |open: &Open| open.element.child(&folded) != Element::Unknown;
-        let Some(at) = self.open.iter().rposition(owner) else { return Ok(Element::Unknown) };
+        let Some(at) = self.open.iter().rposition(owner) else {
+            // Within something that the standard does not know, names mean nothing.
+            let is_foreign = |open: &Open| matches!(open.element, Element::Unknown | Element::Extension);
+            return if self.open.iter().any(is_foreign) {
+                Ok(Element::Unknown)
+            } else {
+                Err(headless_record())
+            };
+        };
         while self.open.len() > at + 1 {
             let Some(open) = self.open.pop() else { break };
             if open.element == Element::Record {
@@ -156,6 +166,7 @@ impl Builder {
                 format!("XML elements nested deeper than {}", limits::XML_DEPTH),
             ));
         }
+        self.is_after_record = false;
         match element {
             Element::Unknown => self.note_unknown(local),
             Element::Policy => self.policies += 1,
@@ -212,6 +223,12 @@ impl Builder {
             None => open.element.name().eq_ignore_ascii_case(local),
         };
         let Some(at) = self.open.iter().rposition(matches) else {
+            // Seen from a program that cut reports in the middle: what the record said is gone, and nobody knows
+            // how many went with it.
+            if local.eq_ignore_ascii_case("record") && !self.is_after_record {
+                return Err(headless_record());
+            }
+            self.is_after_record &= local.eq_ignore_ascii_case("record");
             self.deviations.note(quirk::END_TAG_STRAY, self.innermost().name(), local, "");
             return Ok(Closed::Inner);
         };
@@ -408,6 +425,7 @@ impl Builder {
     }
 
     fn finish_record(&mut self, each: EachRecord<'_>) -> Result<Closed, Unreadable> {
+        self.is_after_record = true;
         let record = &mut self.record;
         if !self.has_value && record.dkim_results.is_empty() && record.spf_results.is_empty() {
             self.deviations.note(quirk::RECORD_EMPTY, "record", "", "");
@@ -519,6 +537,13 @@ impl Builder {
             && self.report.report_id.is_empty()
             && self.report.policy.domain.is_none()
     }
+}
+
+/// The refusal of a report in which part of a record is left: its messages are lost.
+fn headless_record() -> Unreadable {
+    let reason =
+        "the report is damaged: part of a record stands without its beginning, so that messages are missing";
+    Unreadable::new(UnreadableKind::Malformed, reason)
 }
 
 /// The refusal of an endless text.

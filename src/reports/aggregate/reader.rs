@@ -577,8 +577,14 @@ const fn is_name_byte(byte: u8) -> bool {
 /// The refusal of a document that ends early.
 fn truncated(builder: &Builder) -> Unreadable {
     let place = builder.innermost().name();
-    let reason =
-        format!("the XML ends early (truncated) after {} whole records, in `{place}`", builder.records);
+    let counted = match builder.records {
+        0 => "before the first record was whole".to_owned(),
+        1 => "after 1 whole record, which is not counted since others may be missing".to_owned(),
+        records => {
+            format!("after {records} whole records, which are not counted since others may be missing")
+        }
+    };
+    let reason = format!("the XML ends early (truncated) in `{place}`, {counted}");
     Unreadable::new(UnreadableKind::Truncated, reason)
 }
 

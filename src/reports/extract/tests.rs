@@ -39,7 +39,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 /// One line for each finding: what it is, and messages summed from the rows for reports.
 fn lines(bytes: &[u8], file_name: &str, is_body: bool) -> Vec<String> {
     let mut out = Vec::new();
-    let leaf = Leaf { bytes, place: "leaf", file_name, is_body, is_unpacked: false };
+    let leaf = Leaf { bytes, place: "leaf", file_name, is_body, is_report_type: true, is_unpacked: false };
     extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
         out.push(match finding {
             Finding::Aggregate { digest, records, .. } => {
@@ -89,6 +89,9 @@ fn findings_by_content() {
         (b"hello".to_vec(), "", true, vec!["text"]),
         (b"unused".to_vec(), "", true, vec!["placeholder"]),
         (b"hello".to_vec(), "report.xml", false, vec!["Malformed leaf"]),
+        (gzip(b"hello"), "example.com.gz", false, vec!["Malformed leaf"]),
+        (gzip(b"hello"), "notes.txt.gz", false, vec!["text"]),
+        (gzip(b""), "Table.CSV.gz", false, vec!["empty"]),
         (b"%PDF-1.4".to_vec(), "offer.pdf", false, vec!["PDF"]),
         (b"<html></html>".to_vec(), "", true, vec!["HTML"]),
         (b"<rss version='2'/>".to_vec(), "", false, vec!["XML document `rss`"]),
@@ -128,8 +131,14 @@ fn few_records_of_many_long_texts_are_not_held_in_memory() {
     );
     let text = report("fat", 60).replace("</record>", &fat);
     let mut kept = 0;
-    let leaf =
-        Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false, is_unpacked: false };
+    let leaf = Leaf {
+        bytes: text.as_bytes(),
+        place: "leaf",
+        file_name: "",
+        is_body: false,
+        is_report_type: true,
+        is_unpacked: false,
+    };
     extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
         let Finding::Aggregate { digest, records, .. } = finding else { panic!("{finding:?}") };
         assert!(matches!(records, Records::Replay(_)));
@@ -167,8 +176,14 @@ fn counts_that_cannot_be_make_the_report_unread() {
             text = text.replacen("<count>1</count>", &format!("<count>{count} </count>"), 1);
         }
         let mut found = Vec::new();
-        let leaf =
-            Leaf { bytes: text.as_bytes(), place: "leaf", file_name: "", is_body: false, is_unpacked: false };
+        let leaf = Leaf {
+            bytes: text.as_bytes(),
+            place: "leaf",
+            file_name: "",
+            is_body: false,
+            is_report_type: true,
+            is_unpacked: false,
+        };
         extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
             found.push(match finding {
                 Finding::Aggregate { .. } => "Aggregate".to_owned(),
@@ -177,5 +192,31 @@ fn counts_that_cannot_be_make_the_report_unread() {
             });
         });
         assert_eq!(found, [want], "{text}");
+    }
+}
+
+/// An empty part without a name stands in place of a report only where reports could come.
+#[test]
+fn empty_parts() {
+    for (file_name, is_report_type, want) in [
+        ("", true, "unread"),
+        ("", false, "other"),
+        ("icon.png", true, "other"),
+        ("a!b!1!2.xml", false, "unread"),
+        ("x.xml.gz", false, "unread"),
+    ] {
+        let mut found = Vec::new();
+        let leaf = Leaf {
+            bytes: b" \r\n",
+            place: "leaf",
+            file_name,
+            is_body: false,
+            is_report_type,
+            is_unpacked: false,
+        };
+        extract(leaf, &CONTEXT, &Budget::default(), &mut |finding| {
+            found.push(if matches!(finding, Finding::Unreadable(_)) { "unread" } else { "other" });
+        });
+        assert_eq!(found, [want], "{file_name:?} {is_report_type}");
     }
 }

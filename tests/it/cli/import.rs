@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::commands::{program, run};
 use super::data::{DAY, Record, import, json, report, rows};
+use crate::support::shared;
 
 /// A report with one record.
 fn small(id: &str, count: u64) -> String {
@@ -186,4 +187,55 @@ fn a_closed_pipe_does_not_stop_the_import() {
     let Output { status, stderr, .. } = child.wait_with_output().unwrap();
     assert_eq!((status.code(), String::from_utf8(stderr).unwrap().as_str()), (Some(0), ""));
     assert_eq!(json(folder.path(), &["report"])["totals"]["messages"], 20);
+}
+
+/// Every file of the third-party corpus is read, or kept as what it is, or named with a reason that helps.
+#[test]
+fn the_whole_corpus_is_accounted_for() {
+    let Some(corpus) = shared("corpus") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = corpus.to_str().unwrap();
+    let (code, out, err) = run(folder.path(), &["import", path, "--format", "json"]);
+    assert_eq!(code, 1, "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    let mut unread = std::collections::BTreeMap::new();
+    for row in rows(&answer) {
+        let (name, reason) = (row["path"].as_str().unwrap(), row["reason"].as_str().unwrap_or_default());
+        let name = name.strip_prefix(path).unwrap().trim_start_matches('/');
+        match row["status"].as_str().unwrap() {
+            // Twice the same: several sources hold the same sample.
+            "read" | "duplicate" => {}
+            "unread" if name.contains("/known-invalid/") => {
+                assert!(reason.contains("damaged") && reason.contains("messages are missing"), "{row}");
+                *unread.entry("aggregate/dmarcrua/known-invalid").or_insert(0) += 1;
+            }
+            "unread" => *unread.entry(name).or_insert(0) += 1,
+            // Documents about the corpus, and what other programs made of a report.
+            "kept" => {
+                let about = ["md", "csv", "tsv", "jsonl", "txt", "json", "zip", "gz"];
+                let is_about =
+                    about.iter().any(|end| name.ends_with(&format!(".{end}"))) || name.ends_with("LICENSE");
+                assert!(is_about && reason.starts_with("not a report: "), "{row}");
+                assert!(!reason.contains(path), "the name stands beside it already: {row}");
+            }
+            _ => panic!("{row}"),
+        }
+        if row["status"] == "unread" {
+            let helps = ["empty: ", "ends early", "unused", "escaped", "unpack it", "messages are missing"];
+            assert!(helps.iter().any(|word| reason.contains(word)), "{row}");
+        }
+    }
+    let want = [
+        ("aggregate/dmarc-cat/bad.xml", 1),
+        ("aggregate/dmarc-cat/bad.zip", 1),
+        ("aggregate/dmarcrua/known-invalid", 22),
+        ("aggregate/opendmarc/bad.com!example.com!1337140800!1337227200.xml", 1),
+        ("aggregate/parsedmarc/empty.xml", 1),
+        ("vectors/mail/35_bz2.eml", 1),
+        ("vectors/mail/57_empty_attachment.eml", 1),
+        ("vectors/xml/115_truncated_mid_record.xml", 1),
+        ("vectors/xml/123_unused.xml", 1),
+        ("vectors/xml/125_html_escaped.xml", 1),
+    ];
+    assert_eq!(unread, std::collections::BTreeMap::from(want));
 }

@@ -40,7 +40,8 @@ fn xml_vectors() {
 /// Real reports of about 290 reporters against an independent reader's sums.
 ///
 /// Where we differ, we are right: the other reader refuses files with a byte order mark (nine) and
-/// reports without a record (28), and splits periods of over 24 h into a record a day.
+/// reports without a record (six), and splits periods of over 24 h into a record a day. In 22 files
+/// the program that made them anonymous cut out the beginning of the first record: nobody can count those.
 #[test]
 fn real_reports() {
     let Some(folder) = shared("corpus/aggregate") else { return };
@@ -70,9 +71,10 @@ fn real_reports() {
         }
     }
     let want = [
-        ("empty", [28, 0, 0, 0]),
+        ("empty", [6, 0, 0, 0]),
         ("only we read it", [9, 30, 37, 26]),
         ("same", [2_112, 15_623, 130_854, 126_898]),
+        ("unread", [22, 0, 0, 0]),
     ];
     assert_eq!(sums, BTreeMap::from(want));
 }

@@ -97,6 +97,11 @@ fn repairs_are_noted() {
         (report(RECORD).replace("<sp>none</sp>", "<sp/>"), &[quirk::POLICY_NIL]),
         (report(RECORD).replace("</row>", ""), &[quirk::ELEMENT_NOT_CLOSED]),
         (report(RECORD).replace("</row>", "</row></column>"), &[quirk::END_TAG_STRAY]),
+        (report(RECORD).replace("</record>", "</record></record>\n</record>"), &[quirk::END_TAG_STRAY]),
+        (
+            report(RECORD).replace("<record>", "<extras><row>1</row></extras><record>"),
+            &[quirk::ELEMENT_UNKNOWN],
+        ),
         (report(&format!("{RECORD}<record/>")), &[quirk::RECORD_EMPTY]),
         (report(RECORD).replace(">Org<", "><![CDATA[Org]]><"), &[]),
         (report(RECORD).replace(">Org<", ">O<!-- - > -->rg<"), &[]),
@@ -146,6 +151,17 @@ fn refusals_have_a_class() {
         (whole.replace("</feedback>", "<"), UnreadableKind::Truncated),
         (whole.replace("</feedback>", "</"), UnreadableKind::Truncated),
         (whole.replace("</record></feedback>", "</feedback>"), UnreadableKind::Malformed),
+        (whole.replacen("<record>", "", 1), UnreadableKind::Malformed),
+        (whole.replacen("<record><row>", "", 1), UnreadableKind::Malformed),
+        // Seen from a program that cut everything between two domains.
+        (
+            report(RECORD).replace(
+                &report(RECORD)
+                    [report(RECORD).find("<adkim>").unwrap()..report(RECORD).find("<scope>").unwrap()],
+                "",
+            ),
+            UnreadableKind::Malformed,
+        ),
         (
             whole.replace("<feedback>", "<!DOCTYPE f [<!ENTITY a \"b\">]><feedback>"),
             UnreadableKind::Forbidden,
@@ -163,6 +179,34 @@ fn refusals_have_a_class() {
     for (text, kind) in cases {
         let error = read(text.as_bytes()).unwrap_err();
         assert_eq!(error.kind, kind, "{error:?} for {}", text.chars().take(3_000).collect::<String>());
+    }
+}
+
+/// Whatever is missing in the middle of a report, it is never read as if a record had not been there.
+#[test]
+fn a_hole_costs_no_record_in_silence() {
+    let text = report(&RECORD.repeat(2));
+    let tags: Vec<usize> = text.match_indices('<').map(|(at, _)| at).collect();
+    let starts: Vec<usize> = text.match_indices("<record>").map(|(at, _)| at).collect();
+    let ends: Vec<usize> = text.match_indices("</record>").map(|(at, _)| at).collect();
+    for from in tags.iter().copied().filter(|from| *from > 30) {
+        for to in tags.iter().copied().filter(|to| *to > from) {
+            // Records of which a part is left. A record that is gone whole leaves no trace.
+            let is_torn = |(start, end): (&usize, &usize)| {
+                let is_touched = to > *start && from <= *end;
+                is_touched && (from > *start || to <= *end)
+            };
+            let torn = starts.iter().zip(&ends).filter(|pair| is_torn(*pair)).count();
+            let whole = starts.iter().zip(&ends).filter(|(s, e)| to <= **s || from > **e).count();
+            let hole = format!("{}{}", &text[..from], &text[to..]);
+            let Ok(reports) = read(hole.as_bytes()) else { continue };
+            let count: usize = reports.iter().map(|(_, records)| records.len()).sum();
+            let notes = [quirk::RECORD_EMPTY, quirk::END_TAG_STRAY];
+            let is_noted =
+                reports.iter().any(|(read, _)| names(read).iter().any(|name| notes.contains(name)));
+            let is_told = torn == 0 || count > whole || is_noted;
+            assert!(count >= whole && is_told, "{count} of {whole} and {torn} torn: {hole}");
+        }
     }
 }
 
