@@ -1,5 +1,6 @@
 //! Record types and what their records hold.
 
+use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Name;
@@ -161,4 +162,106 @@ pub struct Srv {
     pub port: u16,
     /// The host; the root where the service is not offered.
     pub target: Name,
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The data as a zone file writes it (RFC 1035 §5.1; other data by RFC 3597 §5): printable ASCII only, one line.
+impl fmt::Display for RecordData {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::A(address) => write!(formatter, "{address}"),
+            Self::Aaaa(address) => write!(formatter, "{address}"),
+            Self::Cname(name) | Self::Ns(name) | Self::Ptr(name) => absolute(formatter, name),
+            Self::Mx(mx) => {
+                write!(formatter, "{} ", mx.preference)?;
+                absolute(formatter, &mx.exchange)
+            }
+            Self::Txt(strings) => {
+                for (at, string) in strings.iter().enumerate() {
+                    if at > 0 {
+                        formatter.write_char(' ')?;
+                    }
+                    quoted(formatter, string)?;
+                }
+                Ok(())
+            }
+            Self::Soa(soa) => {
+                absolute(formatter, &soa.mname)?;
+                formatter.write_char(' ')?;
+                absolute(formatter, &soa.rname)?;
+                let Soa { serial, refresh, retry, expire, minimum, .. } = soa;
+                write!(formatter, " {serial} {refresh} {retry} {expire} {minimum}")
+            }
+            Self::Tlsa(tlsa) => {
+                write!(formatter, "{} {} {} ", tlsa.usage, tlsa.selector, tlsa.matching)?;
+                hex(formatter, &tlsa.data)
+            }
+            Self::Caa(caa) => {
+                write!(formatter, "{} {} ", u8::from(caa.is_critical) * 128, caa.tag)?;
+                quoted(formatter, &caa.value)
+            }
+            Self::Srv(srv) => {
+                write!(formatter, "{} {} {} ", srv.priority, srv.weight, srv.port)?;
+                absolute(formatter, &srv.target)
+            }
+            Self::Other(data) => {
+                write!(formatter, "\\# {} ", data.len())?;
+                hex(formatter, data)
+            }
+        }
+    }
+}
+
+/// A name with its final dot.
+fn absolute(formatter: &mut fmt::Formatter<'_>, name: &Name) -> fmt::Result {
+    write!(formatter, "{}.", name.as_str())
+}
+
+/// Octets as a quoted string.
+fn quoted(formatter: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+    formatter.write_char('"')?;
+    for &octet in octets {
+        match octet {
+            b'"' | b'\\' => write!(formatter, "\\{}", char::from(octet))?,
+            b' '..=b'~' => formatter.write_char(char::from(octet))?,
+            _ => write!(formatter, "\\{octet:03}")?,
+        }
+    }
+    formatter.write_char('"')
+}
+
+/// Octets in hexadecimal.
+fn hex(formatter: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+    octets.iter().try_for_each(|octet| write!(formatter, "{octet:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_written_as_in_zone_files() {
+        let name = |text| Name::from_dotted(text).unwrap();
+        let mx = Mx { preference: 10, exchange: name("mx.example") };
+        let tlsa = Tlsa { usage: 3, selector: 1, matching: 1, data: vec![0xab, 0x01] };
+        let caa = Caa { is_critical: true, tag: "issue".to_owned(), value: b";".to_vec() };
+        for (data, text) in [
+            (RecordData::Mx(mx), "10 mx.example."),
+            (RecordData::Mx(Mx { preference: 0, exchange: Name::root() }), "0 ."),
+            (
+                RecordData::Txt(vec![b"a \"\\".to_vec(), vec![0, 0xe9], Vec::new()]),
+                r#""a \"\\" "\000\233" """#,
+            ),
+            (RecordData::Tlsa(tlsa), "3 1 1 ab01"),
+            (RecordData::Caa(caa), "128 issue \";\""),
+            (RecordData::Other(vec![1, 255]), "\\# 2 01ff"),
+        ] {
+            assert_eq!(data.to_string(), text);
+        }
+    }
 }
