@@ -457,6 +457,45 @@ CREATE TABLE unclaimed (
 
 CREATE INDEX unclaimed_message ON unclaimed (message_id);
 
+-- ---- DNS of watched domains ----------------------------------------------------------------------
+
+-- One row: what is known of the records of one question, from the checks of one watched domain.
+CREATE TABLE dns_record (
+    domain            TEXT NOT NULL,     -- the watched domain
+    name              TEXT NOT NULL,     -- the name asked for, escaped as in zone files, without the final dot
+    type              TEXT NOT NULL,     -- the record type's mnemonic
+    state             TEXT,              -- records | no-name | no-type: the last that was known; NULL: never known
+    records           TEXT,              -- the records as in zone files, sorted, a JSON array; NULL unless records
+    security          TEXT NOT NULL,     -- secure | insecure | bogus | not-known: what DNSSEC said then
+    since_at_ms       INTEGER NOT NULL,  -- since when it is so
+    confirmed_at_ms   INTEGER NOT NULL,  -- when a check saw it last
+    previous_state    TEXT,              -- the one before, as state
+    previous_records  TEXT,
+    previous_until_ms INTEGER,           -- when that was seen last
+    varies_at_ms      INTEGER,           -- when it was told last that the answers change to and fro
+    missing_at_ms     INTEGER,           -- when one check found the records gone; lost once a second one does
+    trouble_since_ms  INTEGER,           -- since when no answer comes; NULL: the last check had one
+    trouble_checks    INTEGER NOT NULL,  -- checks without an answer since then
+    trouble_cause     TEXT,              -- timeout | servfail | refused | lame | …: the last one's
+    trouble_is_told   INTEGER NOT NULL,  -- 1: it has its event
+    PRIMARY KEY (domain, name, type)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one thing that happened to the records of one question.
+CREATE TABLE dns_event (
+    event_id   INTEGER PRIMARY KEY,
+    domain     TEXT NOT NULL,            -- the watched domain
+    at_ms      INTEGER NOT NULL,         -- when a check saw it
+    name       TEXT NOT NULL,            -- as in dns_record
+    type       TEXT NOT NULL,
+    happening  TEXT NOT NULL,            -- appeared | changed | lost | varies | security-changed | not-answering |
+                                         -- answering
+    before     TEXT NOT NULL,            -- records, DNSSEC state or trouble, a JSON array
+    after      TEXT NOT NULL             -- the same after it
+) STRICT;
+
+CREATE INDEX dns_event_domain ON dns_event (domain, at_ms);
+
 -- ---- Probes --------------------------------------------------------------------------------------
 
 -- One row: one probe. What became of it is judged from its events whenever somebody asks.

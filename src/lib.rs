@@ -28,6 +28,8 @@ pub mod authentication;
 
 pub mod sources;
 
+pub mod dns_health;
+
 pub mod probe;
 
 pub mod classify;

@@ -93,6 +93,27 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Timeout,
+        Self::ServerFailure,
+        Self::Refused,
+        Self::ErrorCode,
+        Self::Lame,
+        Self::AliasLoop,
+        Self::AliasChain,
+        Self::Malformed,
+        Self::Bogus,
+        Self::Unreachable,
+        Self::Budget,
+        Self::BadName,
+    ];
+
+    /// Reads [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == text)
+    }
+
     /// The word in views and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -126,6 +147,12 @@ pub enum Security {
 }
 
 impl Security {
+    /// Reads [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Secure, Self::Insecure, Self::Bogus, Self::NotKnown];
+        all.into_iter().find(|security| security.as_str() == text)
+    }
+
     /// The word in views and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {

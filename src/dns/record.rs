@@ -39,6 +39,29 @@ pub enum RecordType {
 }
 
 impl RecordType {
+    /// All types that are asked for.
+    pub const ALL: [Self; 14] = [
+        Self::A,
+        Self::Aaaa,
+        Self::Cname,
+        Self::Mx,
+        Self::Txt,
+        Self::Spf,
+        Self::Ns,
+        Self::Soa,
+        Self::Ptr,
+        Self::Tlsa,
+        Self::Caa,
+        Self::Srv,
+        Self::Dnskey,
+        Self::Ds,
+    ];
+
+    /// Reads a mnemonic, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text))
+    }
+
     /// The mnemonic.
     pub const fn as_str(self) -> &'static str {
         match self {

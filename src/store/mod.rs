@@ -14,6 +14,7 @@ mod aggregate;
 mod audit;
 mod bounce;
 mod database;
+mod dns;
 mod domain;
 mod error;
 mod failure;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::dns_health::history::Seen;
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
 use crate::probe::token::KeyRing;
@@ -50,6 +52,7 @@ use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
 
 pub use database::SCHEMA_VERSION;
+pub use dns::DnsEvent;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
 pub use loading::LoadingId;
@@ -284,6 +287,17 @@ impl Store {
     /// Opens a read-only connection.
     pub fn reader(&self) -> Result<Reader, StoreError> {
         Reader::open(self.path(), self.writer.options().busy_timeout)
+    }
+
+    /// Notes what a check saw of the records of a domain at `now`, and waits for the commit. Returns what happened
+    /// since the checks before, which is kept too.
+    pub fn note_dns(
+        &self,
+        domain: &DomainName,
+        seen: Vec<Seen>,
+        now: Timestamp,
+    ) -> Result<Vec<DnsEvent>, StoreError> {
+        dns::note(&self.writer, domain.as_str(), seen, now)
     }
 
     /// Waits until everything queued before is committed.

@@ -3,6 +3,7 @@
 //! Field names are the names in JSON (docs/json-output.md): a contract.
 
 pub mod bounce;
+pub mod dns;
 pub mod export;
 pub mod failure;
 pub mod percent;
@@ -13,6 +14,7 @@ pub mod tls;
 pub mod trust;
 
 pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
+pub use dns::{DnsEventRow, DnsRecordRow};
 pub use export::ExportRow;
 pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
 pub use policy::{POLICY_TAGS, PolicyRow, PolicyTotals};

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test an error is a failure")]
 
 mod counting;
+mod dns;
 mod failing;
 pub(crate) mod make;
 mod querying;

@@ -22,7 +22,7 @@ use rusqlite::Connection;
 
 use super::{
     ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain,
-    database, domain, mailbox, raw, unclaimed, upkeep, verify,
+    database, dns, domain, mailbox, raw, unclaimed, upkeep, verify,
 };
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
@@ -30,10 +30,10 @@ use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
 use crate::sources::Senders;
 use crate::summary::{
-    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DomainRow, ExportRow,
-    FailureRow, FailureTotals, MessageRow, MessageSums, MessageTotals, PolicyRow, PolicyTotals, ProbeRow,
-    ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow,
-    TlsTotals,
+    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DnsEventRow,
+    DnsRecordRow, DomainRow, ExportRow, FailureRow, FailureTotals, MessageRow, MessageSums, MessageTotals,
+    PolicyRow, PolicyTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow,
+    SummaryRow, SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -187,6 +187,16 @@ impl Reader {
     /// The folders of mailboxes that were ever looked at.
     pub fn mailbox_folders(&self) -> Result<Vec<MailboxFolder>, StoreError> {
         self.consistently(mailbox::list)
+    }
+
+    /// What happened to the records of watched domains, the newest first. The result asked for is a happening.
+    pub fn dns_events(&self, query: &Query) -> Result<Vec<DnsEventRow>, StoreError> {
+        self.consistently(|connection| dns::events(connection, query))
+    }
+
+    /// What is known of the records of watched domains, or was at a time before, by domain and name.
+    pub fn dns_records(&self, query: &Query, at: Option<Timestamp>) -> Result<Vec<DnsRecordRow>, StoreError> {
+        self.consistently(|connection| dns::records(connection, query, at))
     }
 
     /// Watched domains and domains with reports, by name.
