@@ -144,6 +144,23 @@ pub const BOUNCE_ORIGINAL_FIELDS: usize = 200;
 /// Reasons noted for the kind of one mail.
 pub const BOUNCE_MARKS: usize = 50;
 
+// ---- Authentication ----
+
+/// Bytes of one text record that are read; DNS allows 64 KiB.
+pub const DNS_TEXT_BYTES: usize = 64 * 1024;
+/// Questions of one DMARC tree walk, RFC 9989 §4.10.
+pub const DMARC_WALK_QUERIES: usize = 8;
+/// Addresses for reports read of one tag of a DMARC record.
+pub const DMARC_URIS: usize = 50;
+/// Flaws told of one DMARC record.
+pub const DMARC_REMARKS: usize = 50;
+/// Texts at one `_dmarc` name that are kept although they are no record, or several.
+pub const DMARC_STRAYS: usize = 20;
+/// Author domains of one message that are judged (RFC 9989 §11.5); with more the verdict is incomplete.
+pub const DMARC_AUTHORS: usize = 3;
+/// Authenticated domains of one message whose alignment is judged.
+pub const DMARC_IDENTIFIERS: usize = 30;
+
 // ---- Receiver ----
 
 /// Octets of one command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and extensions.

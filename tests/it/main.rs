@@ -44,3 +44,7 @@ mod pipeline;
 
 /// Bounces, delay warnings, automatic answers: the third-party collection, our fixtures, the cases.
 mod bounces;
+
+/// Third-party suites of the standards.
+#[cfg(test)]
+mod suites;
