@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use mailsonde::clock;
+use mailsonde::tls_client::{Client, Verify};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -26,6 +24,9 @@ const SMTP_SOURCE: [&str; 4] = [
     "/usr/lib/postfix/smtp-source",
     "/usr/libexec/postfix/smtp-source",
 ];
+
+/// The name that is asked for in the handshake.
+const NAME: &str = "mx.example.com";
 
 /// Postfix's load generator, if it is installed.
 pub(crate) fn smtp_source() -> Option<PathBuf> {
@@ -73,13 +74,9 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
-/// A TLS client that takes any certificate and resumes nothing.
+/// A TLS client that takes any certificate (the load is measured, not the trust) and resumes nothing.
 fn connector() -> Result<TlsConnector> {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
+    let mut config = ClientConfig::clone(&Client::new(&Verify::Off, false, NAME)?.config);
     config.resumption = Resumption::disabled();
     Ok(TlsConnector::from(Arc::new(config)))
 }
@@ -128,7 +125,7 @@ async fn one(address: SocketAddr, tls: Option<&TlsConnector>, data: &[u8]) -> Re
     ];
     let Some(tls) = tls else { return talk(&mut stream, &steps).await };
     talk(&mut stream, &[(b"STARTTLS\r\n", "220")]).await?;
-    let name = ServerName::try_from("mx.example.com")?;
+    let name = ServerName::try_from(NAME)?;
     let mut stream = BufReader::with_capacity(512, tls.connect(name, stream.into_inner()).await?);
     talk(&mut stream, &[(b"EHLO load.example.org\r\n", "250")]).await?;
     talk(&mut stream, &steps).await
@@ -180,43 +177,4 @@ pub(crate) fn greeting_time(address: SocketAddr) -> Result<Duration> {
     ensure!(greeting.starts_with("220"), "greeting: {greeting:?}");
     (&stream).write_all(b"QUIT\r\n")?;
     Ok(waited)
-}
-
-/// Takes every certificate: the load is measured, not the trust.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod message;
 pub mod status_code;
 pub mod transfer;
+pub mod visible;
 
 pub use address::{Address, DomainName, ReversePath};
 pub use auth_results::{AuthResults, MethodResult};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::limits;
-use crate::mail::{Address, Envelope, TlsSession};
+use crate::mail::{Address, Envelope, TlsSession, visible};
 
 /// Text from outside, cut to a length and without anything that a terminal or a log reader acts on:
 /// control characters, line separators, marks that turn the direction of text, quotes and backslashes.
@@ -14,16 +14,10 @@ pub(super) fn escaped(text: &str) -> String {
             out.push_str("...");
             break;
         }
-        let turns = matches!(
-            c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        );
-        if c.is_control() || turns || matches!(c, '"' | '\\') {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
         }
+        visible::push(&mut out, c);
     }
     out
 }
@@ -115,7 +109,7 @@ mod tests {
     fn outside_text_is_harmless() {
         let cases = [
             ("plain.example", "plain.example"),
-            ("a\u{1b}[31m\0\r\n", "a\\u{1b}[31m\\u{0}\\r\\n"),
+            ("a\u{1b}[31m\0\r\n", "a\\x1b[31m\\x00\\r\\n"),
             ("a\u{202e}b\u{2066}c", "a\\u{202e}b\\u{2066}c"),
             ("say \"x\\\"", "say \\\"x\\\\\\\""),
             ("bücher", "bücher"),

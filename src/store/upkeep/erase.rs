@@ -4,7 +4,7 @@ use super::super::reprocess::{remove_derived, settle_removed};
 use super::super::writer::{Work, Writer};
 use super::super::{MessageId, Reader, StoreError, raw};
 use super::erase_plan::ErasePlan;
-use super::{others, prune, rows, slice, slice_time, space};
+use super::{in_slices, others, prune, rows, slice_time, space};
 use crate::clock;
 
 /// What was removed.
@@ -91,16 +91,11 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
             *(if is_whole { &mut erased.messages } else { &mut erased.raws }) += 1;
         }
     }
-    let mut tokens = plan.probes.clone();
-    while !tokens.is_empty() {
-        let batch = std::mem::take(&mut tokens);
-        let (rest, done): (Vec<String>, u64) = writer.run(move |work| {
-            let done = slice(work, &batch, |work, token| rows::remove_probe(work, token))?;
-            Ok((batch.into_iter().skip(done).collect(), u64::try_from(done).unwrap_or(0)))
-        })?;
-        tokens = rest;
-        erased.probes += done;
-    }
+    let tokens = plan.probes.clone();
+    (erased.probes, _) = in_slices(writer, tokens, &|| false, |work, token: &String| {
+        rows::remove_probe(work, token)?;
+        Ok(1)
+    })?;
     Ok(erased)
 }
 

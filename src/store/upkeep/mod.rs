@@ -13,8 +13,8 @@ mod space;
 
 use std::time::Duration;
 
-use super::StoreError;
-use super::writer::Work;
+use super::writer::{Work, Writer};
+use super::{Reader, StoreError};
 use crate::clock;
 use crate::probe::token::KeyRing;
 
@@ -47,6 +47,42 @@ fn slice<T>(
         }
     }
     Ok(done)
+}
+
+/// All policy domains, in the order of their numbers.
+fn domains(reader: &Reader) -> Result<Vec<i64>, StoreError> {
+    const DOMAINS: &str = "SELECT domain_id FROM domain ORDER BY domain_id";
+    let mut statement = reader.connection().prepare_cached(DOMAINS)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Goes through items that a reader found: `one` for each under the lock, a slice of time after the other.
+///
+/// Returns how many items were reached, and the sum of what `one` gave. The rest is left when `is_stopped`.
+fn in_slices<T: Send + 'static>(
+    writer: &Writer,
+    mut found: Vec<T>,
+    is_stopped: &dyn Fn() -> bool,
+    one: impl Fn(&mut Work<'_>, &T) -> Result<u64, StoreError> + Clone + Send + 'static,
+) -> Result<(u64, u64), StoreError> {
+    let (mut reached, mut sum) = (0, 0);
+    while !found.is_empty() && !is_stopped() {
+        let (batch, one) = (std::mem::take(&mut found), one.clone());
+        let (rest, done, given) = writer.run(move |work| {
+            let mut given = 0;
+            let done = slice(work, &batch, |work, item| {
+                given += one(work, item)?;
+                Ok(())
+            })?;
+            let rest: Vec<T> = batch.into_iter().skip(done).collect();
+            Ok((rest, u64::try_from(done).unwrap_or(0), given))
+        })?;
+        found = rest;
+        reached += done;
+        sum += given;
+    }
+    Ok((reached, sum))
 }
 
 /// The time of one slice.

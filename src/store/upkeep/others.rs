@@ -3,11 +3,10 @@
 use super::super::writer::{Work, Writer};
 use super::super::{Reader, StoreError};
 use super::prune::Pruned;
-use super::{address_pseudonym, slice};
+use super::{address_pseudonym, domains, in_slices, slice};
 use crate::clock::Timestamp;
 use crate::probe::token::KeyRing;
 
-const DOMAINS: &str = "SELECT domain_id FROM domain ORDER BY domain_id";
 const OLD_TLS: &str = "SELECT day, report_id FROM tls_report
     WHERE domain_id = $1 AND day < $2 AND last_day < $2 ORDER BY day, report_id LIMIT 500";
 const OLD_FAILURES: &str = "SELECT day, failure_id FROM failure_report
@@ -42,12 +41,7 @@ pub(super) fn reports(
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), StoreError> {
     let before = Timestamp::from_ms(before_ms).day().0;
-    let domains: Vec<i64> = {
-        let mut statement = reader.connection().prepare_cached(DOMAINS)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        rows.collect::<Result<_, _>>()?
-    };
-    for domain_id in domains {
+    for domain_id in domains(reader)? {
         for kind in [Kind::Tls, Kind::Failure] {
             while !is_stopped() {
                 let removed = writer.run(move |work| remove_slice(work, kind, domain_id, before))?;
@@ -140,18 +134,11 @@ pub(super) fn recipients(
                 found.extend(named.pseudonym(keys));
             }
         }
-        while !found.is_empty() && !is_stopped() {
-            let batch = std::mem::take(&mut found);
-            found = writer.run(move |work| {
-                let done = slice(work, &batch, |work, named: &Named| {
-                    let row =
-                        (&named.recipient, &named.original, &named.diagnostic, named.key.0, named.key.1);
-                    work.connection.prepare_cached(SET_RECIPIENT)?.execute(row)?;
-                    Ok(())
-                })?;
-                Ok(batch.into_iter().skip(done).collect())
-            })?;
-        }
+        in_slices(writer, found, is_stopped, |work, named: &Named| {
+            let row = (&named.recipient, &named.original, &named.diagnostic, named.key.0, named.key.1);
+            work.connection.prepare_cached(SET_RECIPIENT)?.execute(row)?;
+            Ok(1)
+        })?;
         if len == 0 || is_stopped() {
             return Ok(());
         }

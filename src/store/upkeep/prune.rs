@@ -9,9 +9,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::super::message::json_array;
 use super::super::read::{count, strings};
-use super::super::writer::{Work, Writer};
+use super::super::writer::Writer;
 use super::super::{MessageId, Reader, StoreError, raw};
-use super::{address_pseudonym, is_pseudonym, others, rows, slice, slice_time, space};
+use super::{address_pseudonym, in_slices, is_pseudonym, others, rows, slice, slice_time, space};
 use crate::clock::{self, Timestamp};
 use crate::probe::token::KeyRing;
 
@@ -303,23 +303,15 @@ fn messages(
         if found.is_empty() {
             break;
         }
-        while !found.is_empty() && !is_stopped() {
-            let batch = std::mem::take(&mut found);
-            let children = children.clone();
-            let (rest, removed) = writer.run(move |work| {
-                let mut removed = 0u64;
-                let done = slice(work, &batch, |work, id| {
-                    if work.connection.prepare_cached(IS_OLD)?.exists([id.0])? {
-                        rows::remove_message(work, *id, &children)?;
-                        removed += 1;
-                    }
-                    Ok(())
-                })?;
-                Ok((batch.into_iter().skip(done).collect(), removed))
-            })?;
-            found = rest;
-            pruned.messages += removed;
-        }
+        let children = children.clone();
+        let (_, removed) = in_slices(writer, found, is_stopped, move |work, id: &MessageId| {
+            let is_old = work.connection.prepare_cached(IS_OLD)?.exists([id.0])?;
+            if is_old {
+                rows::remove_message(work, *id, &children)?;
+            }
+            Ok(u64::from(is_old))
+        })?;
+        pruned.messages += removed;
     }
     Ok(())
 }
@@ -333,7 +325,7 @@ fn probes(
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), StoreError> {
     while !is_stopped() {
-        let mut found: Vec<String> = {
+        let found: Vec<String> = {
             let mut statement = reader.connection().prepare_cached(PROBES)?;
             let rows = statement.query_map([cutoffs.rows], |row| row.get(0))?;
             rows.collect::<Result<_, _>>()?
@@ -341,16 +333,11 @@ fn probes(
         if found.is_empty() {
             break;
         }
-        while !found.is_empty() && !is_stopped() {
-            let batch = std::mem::take(&mut found);
-            let (rest, removed): (Vec<String>, u64) = writer.run(move |work| {
-                let done = slice(work, &batch, |work, token| rows::remove_probe(work, token))?;
-                let removed = u64::try_from(done).unwrap_or(0);
-                Ok((batch.into_iter().skip(done).collect(), removed))
-            })?;
-            found = rest;
-            pruned.probes += removed;
-        }
+        let (removed, _) = in_slices(writer, found, is_stopped, |work, token: &String| {
+            rows::remove_probe(work, token)?;
+            Ok(1)
+        })?;
+        pruned.probes += removed;
     }
     Ok(())
 }
@@ -408,22 +395,12 @@ fn pseudonyms(
     while !is_stopped() {
         let (batch, len, last) = clear_batch(reader.connection(), cursor, cutoffs.clear_text, keys)?;
         cursor = last;
-        let mut found = batch;
-        while !found.is_empty() && !is_stopped() {
-            let batch = std::mem::take(&mut found);
-            let (rest, done): (Vec<Clear>, u64) = writer.run(move |work| {
-                let done = slice(work, &batch, |work: &mut Work<'_>, clear: &Clear| {
-                    let row =
-                        (&clear.mail_from, &clear.rcpt_to, &clear.subject, &clear.header_from, clear.id);
-                    work.connection.prepare_cached(SET_CLEAR)?.execute(row)?;
-                    Ok(())
-                })?;
-                let count = u64::try_from(done).unwrap_or(0);
-                Ok((batch.into_iter().skip(done).collect(), count))
-            })?;
-            found = rest;
-            pruned.pseudonyms += done;
-        }
+        let (done, _) = in_slices(writer, batch, is_stopped, |work, clear: &Clear| {
+            let row = (&clear.mail_from, &clear.rcpt_to, &clear.subject, &clear.header_from, clear.id);
+            work.connection.prepare_cached(SET_CLEAR)?.execute(row)?;
+            Ok(1)
+        })?;
+        pruned.pseudonyms += done;
         if len < BATCH {
             break;
         }

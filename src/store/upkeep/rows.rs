@@ -7,11 +7,10 @@ use super::super::record::{self, Place};
 use super::super::writer::{Work, Writer};
 use super::super::{MessageId, Reader, StoreError, loading};
 use super::prune::{Pruned, counted};
-use super::slice;
+use super::{domains, in_slices};
 use crate::clock::Timestamp;
 use crate::limits;
 
-const DOMAINS: &str = "SELECT domain_id FROM domain ORDER BY domain_id";
 const OLD_REPORTS: &str = "SELECT day, report_id, status, records FROM report
     WHERE domain_id = $1 AND (day, report_id) > ($2, $3) AND day < $4 AND last_day < $4 AND status <> 'rolled-up'
     ORDER BY day, report_id LIMIT 500";
@@ -45,15 +44,10 @@ pub(super) fn reports(
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), StoreError> {
     let before = Timestamp::from_ms(before_ms).day().0;
-    let domains: Vec<i64> = {
-        let mut statement = reader.connection().prepare_cached(DOMAINS)?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        rows.collect::<Result<_, _>>()?
-    };
-    for domain_id in domains {
+    for domain_id in domains(reader)? {
         let mut cursor = (i32::MIN, i64::MIN);
         loop {
-            let mut found: Vec<OldReport> = {
+            let found: Vec<OldReport> = {
                 let mut statement = reader.connection().prepare_cached(OLD_REPORTS)?;
                 let rows = statement.query_map((domain_id, cursor.0, cursor.1, before), |row| {
                     let place = Place { domain_id, day: row.get(0)?, report_id: row.get(1)? };
@@ -63,23 +57,11 @@ pub(super) fn reports(
             };
             let Some(last) = found.last() else { break };
             cursor = (last.place.day, last.place.report_id);
-            while !found.is_empty() {
-                if is_stopped() {
-                    return Ok(());
-                }
-                let batch = std::mem::take(&mut found);
-                let (rest, reports, records) = writer.run(move |work| {
-                    let (mut reports, mut records) = (0u64, 0u64);
-                    let done = slice(work, &batch, |work, old| {
-                        records += roll_up(work, *old)?;
-                        reports += 1;
-                        Ok(())
-                    })?;
-                    Ok((batch.into_iter().skip(done).collect(), reports, records))
-                })?;
-                found = rest;
-                pruned.reports += reports;
-                pruned.records += records;
+            let (reports, records) = in_slices(writer, found, is_stopped, |work, old| roll_up(work, *old))?;
+            pruned.reports += reports;
+            pruned.records += records;
+            if is_stopped() {
+                return Ok(());
             }
         }
     }

@@ -2,13 +2,11 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use mailsonde::tls_client::{self, Verify};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConnection, StreamOwned};
 
 /// How long a reply may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,14 +53,8 @@ impl Client {
 
     /// Shakes hands; any certificate will do.
     pub(crate) fn handshake(&mut self) -> std::io::Result<()> {
-        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth();
-        let name = ServerName::try_from("mx.example.com").unwrap();
-        let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
+        let client = tls_client::Client::new(&Verify::Off, false, "mx.example.com").unwrap();
+        let mut connection = ClientConnection::new(client.config, client.name).unwrap();
         let mut socket = self.socket.try_clone()?;
         while connection.is_handshaking() {
             connection.complete_io(&mut socket)?;
@@ -163,46 +155,5 @@ impl Client {
         };
         self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         quiet
-    }
-}
-
-/// Takes every certificate: tests look at it themselves.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
