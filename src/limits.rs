@@ -313,6 +313,23 @@ pub const SECRET_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// every note is read again whenever the probe is judged; the messages themselves are all listed.
 pub const PROBE_SIGHTINGS: u32 = 500;
 
+// ---- SPF ----
+
+/// Terms of one check that may query DNS (RFC 7208 §4.6.4).
+pub const SPF_LOOKUPS: u32 = 10;
+/// Such terms that may have a void answer: the default of RFC 7208 §4.6.4.
+pub const SPF_VOIDS: u32 = 2;
+/// Mail exchangers of one `mx` whose addresses are looked up; more are a permerror (RFC 7208 §4.6.4).
+pub const SPF_MX_HOSTS: usize = 10;
+/// Names of a client's address whose addresses are looked up; more are ignored (RFC 7208 §4.6.4).
+pub const SPF_PTR_NAMES: usize = 10;
+/// Terms of one record for which room is made beforehand; a text record has at most 64 KiB.
+pub const SPF_TERMS: usize = 64;
+/// Records that one static tree looks at. Ten are allowed, the largest seen have about 150 records.
+pub const SPF_TREE_RECORDS: usize = 200;
+/// Names and addresses that one static tree asks for.
+pub const SPF_TREE_QUESTIONS: usize = 2_000;
+
 // ---- Output ----
 
 /// Text of one mail that `messages show` prints, bytes.

@@ -6,6 +6,9 @@ use std::io::Write as _;
 /// DMARC: cases after RFC 9989.
 mod dmarc;
 
+/// SPF: the suites of RFC 7208 and RFC 4408.
+mod spf;
+
 /// Prints the counts of one suite past the capture of the test harness, and fails if too few are right.
 #[track_caller]
 fn settle(suite: &str, right: usize, all: usize, expected: usize, misses: &[String]) {
