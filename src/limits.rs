@@ -384,3 +384,47 @@ pub const OAUTH_REQUEST_BYTES: usize = 16 * 1024;
 pub const OAUTH_SLACK: Duration = Duration::from_secs(120);
 /// Wait between two looks of `import --follow`.
 pub const FOLLOW_INTERVAL: Duration = Duration::from_secs(2);
+
+// ---- DNS ----
+
+/// The port of DNS.
+pub const DNS_PORT: u16 = 53;
+/// The port of DNS over TLS, RFC 7858 §3.1.
+pub const DNS_TLS_PORT: u16 = 853;
+/// Wait for one server in one try.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Rounds through the servers.
+pub const DNS_ATTEMPTS: u32 = 2;
+/// Whole time of one question, with its aliases, its validation and the wait for a place.
+pub const DNS_QUESTION_TIMEOUT: Duration = Duration::from_secs(20);
+/// Questions of one resolver under way at once; each has a socket of its own.
+pub const DNS_IN_FLIGHT: usize = 200;
+/// Payload that we offer for answers over UDP, octets: no fragments on any path (DNS flag day 2020).
+pub const DNS_UDP_PAYLOAD: u16 = 1_232;
+/// Datagram that is read, octets: more than any server may send that was told [`DNS_UDP_PAYLOAD`].
+pub const DNS_DATAGRAM_BYTES: usize = 8 * 1024;
+/// Aliases followed for one question; resolvers follow 8 to 16.
+pub const DNS_ALIASES: usize = 16;
+/// Connections over TLS that are kept open without use.
+pub const DNS_IDLE_CONNECTIONS: usize = 8;
+/// Options of one message in which the server's reasons are looked for.
+pub const DNS_EXTENDED_ERRORS: usize = 16;
+/// Characters of a server's reason.
+pub const DNS_EXTENDED_ERROR_CHARS: usize = 200;
+/// Questions for keys and delegations to validate one answer: a chain of ten zones needs twenty. More would be
+/// an attack on validators (CVE-2023-50387).
+pub const DNS_CHAIN_QUESTIONS: usize = 60;
+/// Answers about keys and delegations that a validator keeps.
+pub const DNS_CHAIN_ANSWERS: usize = 2_000;
+/// How long it keeps them at most: a key that was changed in haste is seen after that.
+pub const DNS_CHAIN_TTL_MOST: Duration = Duration::from_secs(600);
+/// How long records are remembered at most.
+pub const DNS_TTL_MOST: Duration = Duration::from_secs(86_400);
+/// How long absence is remembered at most: RFC 2308 §5 found one to three hours to work well.
+pub const DNS_ABSENCE_TTL_MOST: Duration = Duration::from_secs(10_800);
+/// How long an answer is remembered that is not known, or absence of which nothing says how long it holds.
+pub const DNS_NOT_KNOWN_TTL: Duration = Duration::from_secs(5);
+/// Answers remembered.
+pub const DNS_CACHE_ANSWERS: usize = 20_000;
+/// Size of the answers remembered, bytes, estimated.
+pub const DNS_CACHE_BYTES: usize = 32 * 1024 * 1024;

@@ -9,12 +9,19 @@
 //! order of questions can be tested.
 
 mod answer;
+mod cached;
+mod hickory;
 mod known;
 mod name;
 mod record;
 mod resolve;
 
 pub use answer::{Answer, Cause, NotKnown, Outcome, Question, Security};
+pub use cached::{CacheSize, Cached};
+pub use hickory::{
+    AskServer, AskingServer, DirectAnswer, DirectServers, Dnssec, HickoryResolver, Options, ResolverError,
+    Servers, TlsOptions,
+};
 pub use known::{Answers, Ask};
 pub use name::{Name, NameError};
 pub use record::{Caa, Mx, RecordData, RecordType, Soa, Srv, Tlsa};

@@ -21,6 +21,12 @@ pub trait Resolve: Send + Sync {
     fn resolve<'a>(&'a self, question: &'a Question) -> Resolving<'a>;
 }
 
+impl<R: Resolve + ?Sized> Resolve for std::sync::Arc<R> {
+    fn resolve<'a>(&'a self, question: &'a Question) -> Resolving<'a> {
+        (**self).resolve(question)
+    }
+}
+
 /// What one piece of work may still ask.
 #[derive(Debug, Clone)]
 pub struct Budget {

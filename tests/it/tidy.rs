@@ -70,7 +70,8 @@ const OWNED_CRATES: [(&str, &[&str]); 16] = [
 ];
 
 /// Where async code and its runtime may stand, below `src`.
-const ASYNC: [&str; 11] = [
+const ASYNC: [&str; 12] = [
+    "dns/cached.rs",
     "dns/hickory",
     "dns/resolve.rs",
     "authentication",
