@@ -428,3 +428,16 @@ pub const DNS_NOT_KNOWN_TTL: Duration = Duration::from_secs(5);
 pub const DNS_CACHE_ANSWERS: usize = 20_000;
 /// Size of the answers remembered, bytes, estimated.
 pub const DNS_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+// ---- Health checks of DNS ----
+
+/// Questions to DNS for the check of one domain; a usual one asks 60, one with every record and a deep SPF tree 250.
+pub const HEALTH_QUESTIONS: usize = 600;
+/// Whole time of the check of one domain.
+pub const HEALTH_TIME: Duration = Duration::from_secs(60);
+/// Domains checked at once.
+pub const HEALTH_AT_ONCE: usize = 50;
+/// MX hosts of a domain that are looked at; senders try fewer (RFC 5321 §4.5.4.1), SPF allows ten (RFC 7208 §4.6.4).
+pub const HEALTH_HOSTS: usize = 16;
+/// Addresses of one host that are looked at.
+pub const HEALTH_ADDRESSES: usize = 16;

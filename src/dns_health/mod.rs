@@ -1,3 +1,21 @@
 //! Health of a domain's mail DNS: what is published, what is wrong with it, how it changed. Pure but for gathering.
+//!
+//! [`report::judge`] runs every check of [`catalogue::GROUPS`] over the answers known so far and says which
+//! questions it lacks; [`gather`] asks these and whoever else has to be asked (the server of an MTA-STS policy,
+//! each MX, each name server), and the checks are run again until nothing is missing.
+//!
+//! To add a check: a file with `codes!` and one pure function, a row in [`catalogue::GROUPS`].
 
+pub mod addresses;
+pub mod catalogue;
+pub mod class;
+pub mod facts;
+pub mod finding;
+pub mod gather;
 pub mod history;
+pub mod look_ups;
+pub mod mx;
+pub mod report;
+#[cfg(test)]
+mod sample;
+pub mod zone;

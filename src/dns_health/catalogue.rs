@@ -1,0 +1,82 @@
+//! All checks in their order, and the document made of them.
+
+use std::fmt::Write as _;
+
+use crate::dns::{Answers, Ask};
+use crate::dns_health::facts::Facts;
+use crate::dns_health::finding::{Checks, Code};
+use crate::dns_health::{mx, zone};
+
+/// A pure function from what is known to what it means. Errors: the questions that it lacks.
+pub type Check = fn(&Facts, &Answers) -> Result<Checks, Ask>;
+
+/// The checks of one subject.
+pub struct Group {
+    /// The subject.
+    pub title: &'static str,
+    /// The codes that they may find.
+    pub codes: &'static [&'static Code],
+    /// The function.
+    pub check: Check,
+}
+
+/// Every group, in the order of reports and of the document: what makes later findings moot comes first.
+pub static GROUPS: &[Group] = &[
+    Group { title: "Resolver and zone", codes: zone::CODES, check: zone::check },
+    Group { title: "Mail exchangers", codes: mx::CODES, check: mx::check },
+];
+
+/// The code of that name.
+pub fn find(code: &str) -> Option<&'static Code> {
+    GROUPS.iter().flat_map(|group| group.codes).copied().find(|known| known.code == code)
+}
+
+/// The catalogue as Markdown: the body of docs/health-checks.md.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for group in GROUPS {
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n## {}\n\n| code | severity | found | standard | mend |\n| --- | --- | --- | --- | --- |\n",
+            group.title
+        );
+        for code in group.codes {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} |",
+                code.code,
+                code.severity.as_str(),
+                code.about,
+                code.standard,
+                code.mend
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_unique_and_say_what_to_do() {
+        let mut seen = BTreeSet::new();
+        for code in GROUPS.iter().flat_map(|group| group.codes) {
+            assert!(seen.insert(code.code), "{} is there twice", code.code);
+            let is_code =
+                code.code.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'-');
+            assert!(is_code, "{}", code.code);
+            for text in [code.about, code.mend, code.standard] {
+                assert!(
+                    !text.is_empty() && !text.contains('|') && !text.contains('\n'),
+                    "{}: {text}",
+                    code.code
+                );
+            }
+            assert_eq!(find(code.code), Some(*code));
+        }
+    }
+}
