@@ -13,6 +13,7 @@ mod result;
 #[cfg(test)]
 mod sample;
 mod trace;
+pub mod tree;
 
 pub use check::{Input, check};
 pub use fault::{Fault, FaultKind};
