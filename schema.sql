@@ -439,9 +439,11 @@ CREATE TABLE bounce (
     token               TEXT,             -- the probe that it is about, see probe; NULL for other mail
     evidence            TEXT NOT NULL,    -- where values stood, a JSON array of value:place:rule
     parser_version      INTEGER NOT NULL,
+    copy_key            BLOB,             -- SHA-256 of what tells the notice from others; NULL: its bytes alone do
     PRIMARY KEY (message_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX bounce_copy ON bounce (copy_key) WHERE copy_key IS NOT NULL;
 CREATE INDEX bounce_received ON bounce (received_at_ms);
 
 -- ---- Reports for others --------------------------------------------------------------------------
@@ -525,7 +527,7 @@ CREATE TABLE probe_event (
     seq         INTEGER NOT NULL,      -- order of writing, from 0
     at_ms       INTEGER NOT NULL,      -- when it happened
     event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed |
-                                       -- bounced | delayed | delivered
+                                       -- bounced | delayed | relayed | expanded | delivered
     phase       TEXT,                  -- of the dialogue: resolve | connect | banner | ehlo | starttls | tls | auth |
                                        -- mail | rcpt | data | body | dot
     code        INTEGER,               -- reply code

@@ -47,6 +47,8 @@ pub const LISTED_PARTS: usize = 50;
 
 /// One imported file, packed or not, bytes: it is held in memory while it is read.
 pub const IMPORT_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Bytes of one imported file of plain XML or JSON above which it is packed on the way into memory.
+pub const IMPORT_PLAIN_BYTES: u64 = 16 * 1024 * 1024;
 
 // ---- Reports ----
 
@@ -139,6 +141,8 @@ pub const BOUNCE_LINES: usize = 50_000;
 pub const BOUNCE_RECIPIENTS: usize = 1_000;
 /// Diagnostic text kept of one recipient, bytes.
 pub const BOUNCE_DIAGNOSTIC_BYTES: usize = 4 * 1024;
+/// Milliseconds between two notices of the same end that are one: hosts try for up to five days (RFC 5321 §4.5.4.1).
+pub const BOUNCE_COPY_MS: i64 = 5 * 24 * 3_600 * 1_000;
 /// Header fields kept of the message that a bounce returns.
 pub const BOUNCE_ORIGINAL_FIELDS: usize = 200;
 /// Reasons noted for the kind of one mail.

@@ -15,6 +15,8 @@ use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 
@@ -29,6 +31,7 @@ use crate::daemon::keys;
 use crate::limits;
 use crate::probe::token::KeyRing;
 use crate::render::{self, Head, Sheet, escape};
+use crate::reports::sniff;
 use crate::smtp::tls::KEY_FILE;
 use crate::store::{Outcome, Store, StoreError};
 
@@ -325,8 +328,8 @@ pub fn run(context: &Context, arguments: &ImportArguments, out: &mut dyn Write) 
 
 /// Reads one item and hands it to the store.
 fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failure> {
-    let bytes = match item.content {
-        Content::Bytes(bytes) => bytes,
+    let (bytes, is_packed) = match item.content {
+        Content::Bytes(bytes) => (bytes, false),
         Content::File(path) if is_own(store.path(), &path) => {
             let reason = "a file of the store itself, passed over".to_owned();
             return Ok(Pending::Known(FileResult {
@@ -337,17 +340,19 @@ fn read_item(store: &Store, keys: &KeyRing, item: Item) -> Result<Pending, Failu
             }));
         }
         Content::File(path) => match read_file(&path) {
-            Ok(bytes) => bytes,
+            Ok(read) => read,
             Err(reason) => return Ok(Pending::Known(FileResult::unread(reason))),
         },
         Content::Temporary(file) => match read_file(file.path()) {
-            Ok(bytes) => bytes,
+            Ok(read) => read,
             Err(reason) => return Ok(Pending::Known(FileResult::unread(reason))),
         },
     };
     let size = bytes.len();
     let (sender, result) = mpsc::channel();
-    let name = Some(item.name.as_str()).filter(|name| !is_mail(name, &bytes));
+    // The name says what is kept.
+    let name = if is_packed { format!("{}.gz", item.name) } else { item.name };
+    let name = Some(name.as_str()).filter(|name| !is_mail(name, &bytes));
     let done = Box::new(move |imported: Result<Import, StoreError>| {
         // The receiver is gone only if the import was given up.
         let _ = sender.send(imported.map(file_result));
@@ -366,16 +371,29 @@ fn is_own(database: &Path, path: &Path) -> bool {
     begins_like || beside.contains(&path)
 }
 
-/// Reads a file whole, up to the cap. Errors: the reason in words.
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+/// Reads a file whole, up to the cap; long plain XML and JSON is packed on the way, so that memory holds a thirtieth
+/// of it: true then. Errors: the reason in words.
+fn read_file(path: &Path) -> Result<(Vec<u8>, bool), String> {
+    let words = |error: io::Error| error.to_string();
+    let file = File::open(path).map_err(words)?;
     let mut bytes = Vec::new();
     let cap = limits::IMPORT_FILE_BYTES;
-    file.take(cap + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > cap {
-        return Err(format!("too large: over {} MiB; compress it with gzip and import that", cap >> 20));
+    let is_long = file.metadata().map_err(words)?.len() > limits::IMPORT_PLAIN_BYTES;
+    (&file).take(sniff::SNIFF_BYTES as u64).read_to_end(&mut bytes).map_err(words)?;
+    let is_plain = matches!(sniff::sniff(&bytes), sniff::Content::Xml | sniff::Content::TlsJson);
+    if is_long && is_plain {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        // One byte more than may be unpacked: the reader then refuses it with the reason.
+        let mut whole = bytes.as_slice().chain(file).take(limits::UNPACKED_BYTES + 1);
+        io::copy(&mut whole, &mut packed).map_err(words)?;
+        bytes = packed.finish().map_err(words)?;
+    } else {
+        file.take(cap + 1).read_to_end(&mut bytes).map_err(words)?;
     }
-    Ok(bytes)
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > cap {
+        return Err(format!("too large: over {} MiB", cap >> 20));
+    }
+    Ok((bytes, is_long && is_plain))
 }
 
 /// What is printed of an imported item.

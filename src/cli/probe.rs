@@ -160,7 +160,7 @@ pub static HAPPENINGS: &[Column<Happening>] = &[
         "what",
         Kind::Text,
         Show::Whole,
-        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, `bounced`, `delayed`, `delivered`, or a phase of the dialogue.",
+        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, `bounced`, `delayed`, `relayed`, `expanded`, `delivered`, or a phase of the dialogue.",
         |row| Value::text(Some(&row.what)),
     ),
     Column::new(
@@ -307,6 +307,7 @@ fn of_event(event: &Event) -> (u8, Happening) {
         }
         What::Bounced { message, reason }
         | What::Delayed { message, reason, .. }
+        | What::PassedOn { message, reason, .. }
         | What::Delivered { message, reason } => Some(format!("message {message}: {reason}")),
         other => other.reason().map(ToString::to_string),
     };

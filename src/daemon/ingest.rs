@@ -378,7 +378,9 @@ fn take_back(keys: &KeyRing, report: &DeliveryReport, input: &Input<'_>, reading
     let token = bounce::find_token(report, input, keys);
     let name = token.and_then(|token| keys.texts(&token)).map(|texts| texts.recipient);
     if !report.kind().is_answer() {
-        reading.bounces = ReadBounce::rows(report, name.as_deref());
+        let own_id = input.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id"));
+        let notice_id = own_id.map(|(_, value)| value.trim());
+        reading.bounces = ReadBounce::rows(report, name.as_deref(), notice_id);
     }
     if let (Some(clear), Some(token)) = (token, name)
         && let Some(told) = bounce::told(report, &clear, keys)

@@ -6,7 +6,7 @@
 
 use crate::clock::Timestamp;
 use crate::mail::delivery_status::{DeliveryReport, Input, Kind, Outcome, RecipientStatus};
-use crate::probe::lifecycle::Reason;
+use crate::probe::lifecycle::{Passage, Reason};
 use crate::probe::token::{KeyRing, Reading, Token};
 
 /// What came back for a probe.
@@ -21,6 +21,8 @@ pub enum Told {
         /// Until when the host goes on trying, where it says so.
         until: Option<Timestamp>,
     },
+    /// It went on to hosts that do not report.
+    PassedOn(Passage, Reason),
     /// It was delivered, as the far end says or as its answer shows.
     Delivered(Reason),
 }
@@ -55,7 +57,9 @@ pub fn told(report: &DeliveryReport, token: &Token, ring: &KeyRing) -> Option<To
             Kind::Challenge | Kind::Held => Told::Delayed { reason, until: None },
             _ => Told::Delivered(reason),
         }),
-        Outcome::Relayed | Outcome::Expanded | Outcome::Unknown => None,
+        Outcome::Relayed => Some(Told::PassedOn(Passage::Relayed, reason)),
+        Outcome::Expanded => Some(Told::PassedOn(Passage::Expanded, reason)),
+        Outcome::Unknown => None,
     }
 }
 
@@ -152,11 +156,12 @@ mod tests {
         let (own, own_text) = token(1);
         let address = format!("probe+{own_text}@example.net");
         let other = "other@example.net".to_owned();
-        let cases: [(Vec<Group>, &str); 6] = [
+        let cases: [(Vec<Group>, &str); 7] = [
             (vec![(address.clone(), "failed", "5.1.1")], "bounced 5.1.1"),
             (vec![(address.clone(), "delayed", "4.4.1")], "delayed 4.4.1 1772798400"),
             (vec![(address.clone(), "delivered", "2.0.0")], "delivered 2.0.0"),
-            (vec![(address.clone(), "relayed", "2.0.0")], "nothing"),
+            (vec![(address.clone(), "relayed", "2.0.0")], "relayed 2.0.0"),
+            (vec![(address.clone(), "expanded", "2.0.0")], "expanded 2.0.0"),
             (
                 vec![(other.clone(), "failed", "5.1.1"), (address.clone(), "delayed", "4.4.1")],
                 "delayed 4.4.1 1772798400",
@@ -176,6 +181,7 @@ mod tests {
                     format!("delayed {} {}", enhanced(&reason), until.map_or(0, Timestamp::seconds))
                 }
                 Some(Told::Delivered(reason)) => format!("delivered {}", enhanced(&reason)),
+                Some(Told::PassedOn(how, reason)) => format!("{} {}", how.as_str(), enhanced(&reason)),
                 None => "nothing".to_owned(),
             };
             assert_eq!(got, want, "{groups:?}");

@@ -7,17 +7,17 @@
 //! What is known after each event (`–`: unchanged; the last column is the verdict once `lost_after`
 //! has passed):
 //!
-//! | known | sending | accepted | refused | deferred | in_doubt | arrived | replayed | bounced | delayed | delivered | deadline |
-//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | sending | – | accepted | refused | deferred | in_doubt | arrived | – | bounced | delayed | delivered | in_doubt |
-//! | deferred | sending | accepted | refused | – | in_doubt | arrived | – | bounced | delayed | delivered | deferred |
-//! | refused | sending | accepted | – | deferred | in_doubt | arrived | – | bounced | delayed | delivered | refused |
-//! | in_doubt | – | accepted | – | – | – | arrived | – | bounced | delayed | delivered | in_doubt |
-//! | accepted | – | – | – | – | – | arrived, late | – | bounced | delayed | delivered | lost |
-//! | delayed | – | – | – | – | – | arrived, late | – | bounced | – | delivered | lost |
-//! | delivered | – | – | – | – | – | arrived, late | – | bounced | – | – | delivered |
-//! | bounced | – | – | – | – | – | arrived, late | – | – | – | – | bounced |
-//! | arrived, late | – | arrived, late | – | – | – | – | – | – | – | – | arrived, late |
+//! | known | sending | accepted | refused | deferred | in_doubt | arrived | replayed | bounced | delayed | delivered | passed on | deadline |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | sending | – | accepted | refused | deferred | in_doubt | arrived | – | bounced | delayed | delivered | accepted | in_doubt |
+//! | deferred | sending | accepted | refused | – | in_doubt | arrived | – | bounced | delayed | delivered | accepted | deferred |
+//! | refused | sending | accepted | – | deferred | in_doubt | arrived | – | bounced | delayed | delivered | accepted | refused |
+//! | in_doubt | – | accepted | – | – | – | arrived | – | bounced | delayed | delivered | accepted | in_doubt |
+//! | accepted | – | – | – | – | – | arrived, late | – | bounced | delayed | delivered | – | lost |
+//! | delayed | – | – | – | – | – | arrived, late | – | bounced | – | delivered | – | lost |
+//! | delivered | – | – | – | – | – | arrived, late | – | bounced | – | – | – | delivered |
+//! | bounced | – | – | – | – | – | arrived, late | – | – | – | – | – | bounced |
+//! | arrived, late | – | arrived, late | – | – | – | – | – | – | – | – | arrived, late | arrived, late |
 //!
 //! Three answers, not two: a connection lost between our last dot and the reply leaves the probe
 //! **in doubt**. It is not sent again (RFC 5321 §4.5.4.1 would allow it, but then a second copy
@@ -25,7 +25,8 @@
 //! end took (250) can be lost. **Late** arrived after it was lost. An arrival always wins, also
 //! over a refusal or a bounce: then the far end said one thing and did another ([`Verdict::contradicts_reply`]).
 //! A **delay** is no failure: the probe is waited for as long as the host says that it tries, at most
-//! [`limits::PROBE_DELAY`]. **Delivered** is the far end's word where nobody of ours saw the arrival.
+//! [`limits::PROBE_DELAY`]. **Delivered** is the far end's word where nobody of ours saw the arrival. **Passed on**
+//! (relayed or expanded, RFC 3464 §2.3.3) shows that it was taken, and that its host says no more.
 
 use std::fmt;
 use std::time::Duration;
@@ -86,6 +87,15 @@ pub enum What {
         /// Until when the host goes on trying, where it says so.
         until: Option<Timestamp>,
     },
+    /// A mail came back that says that it went on to hosts that do not report.
+    PassedOn {
+        /// The received message.
+        message: MessageId,
+        /// How.
+        how: Passage,
+        /// In the words of the mail.
+        reason: Reason,
+    },
     /// A mail came back that says or shows that it was delivered.
     Delivered {
         /// The received message.
@@ -93,6 +103,33 @@ pub enum What {
         /// How it shows.
         reason: Reason,
     },
+}
+
+/// How a message left the host that reports of it (RFC 3464 §2.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Passage {
+    /// To a host that does not report.
+    Relayed,
+    /// To several addresses.
+    Expanded,
+}
+
+impl Passage {
+    /// The word in the store and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::Expanded => "expanded",
+        }
+    }
+
+    /// What it means for the wait, in words.
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed to a host that does not report",
+            Self::Expanded => "sent on to several addresses, of which nothing more is reported",
+        }
+    }
 }
 
 impl What {
@@ -108,6 +145,7 @@ impl What {
             Self::Replayed { .. } => "replayed",
             Self::Bounced { .. } => "bounced",
             Self::Delayed { .. } => "delayed",
+            Self::PassedOn { how, .. } => how.as_str(),
             Self::Delivered { .. } => "delivered",
         }
     }
@@ -121,6 +159,7 @@ impl What {
             | Self::InDoubt(reason)
             | Self::Bounced { reason, .. }
             | Self::Delayed { reason, .. }
+            | Self::PassedOn { reason, .. }
             | Self::Delivered { reason, .. } => Some(reason),
             Self::Sending | Self::Arrived { .. } | Self::Replayed { .. } => None,
         }
@@ -317,6 +356,8 @@ pub struct Known {
     bounced: Option<Reason>,
     /// Delays, in the order in which we heard of them.
     delays: Vec<Delay>,
+    /// How it left the host that reports.
+    passed_on: Option<Passage>,
     /// How it shows that it was delivered.
     delivered: Option<Reason>,
 }
@@ -344,6 +385,7 @@ impl Default for Known {
             replays: Vec::new(),
             bounced: None,
             delays: Vec::new(),
+            passed_on: None,
             delivered: None,
         }
     }
@@ -384,6 +426,11 @@ pub fn step(mut known: Known, event: &Event) -> Known {
         What::Delayed { reason, until, .. } => {
             known.delays.push(Delay { at: event.at, until: *until, reason: reason.clone() });
             return known;
+        }
+        What::PassedOn { how, .. } => {
+            known.passed_on.get_or_insert(*how);
+            // Whoever passes it on has taken it.
+            HandOver::Accepted
         }
         What::Delivered { reason, .. } => {
             known.delivered.get_or_insert_with(|| reason.clone());
@@ -490,14 +537,20 @@ fn without_arrival(
         HandOver::Deferred => (State::Deferred, reason),
         HandOver::Refused => (State::Refused, reason),
         HandOver::InDoubt => (State::InDoubt, reason),
-        HandOver::Accepted => match lost_at {
-            Some(lost_at) if lost_at <= now => {
-                let waited = options.lost_after.as_secs_f64();
-                let taken = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                (State::Lost, Some(format!("nothing arrived within {waited} s after it was accepted{taken}")))
+        HandOver::Accepted => {
+            let passed_on = known.passed_on.map(Passage::meaning);
+            match lost_at {
+                Some(lost_at) if lost_at <= now => {
+                    let waited = options.lost_after.as_secs_f64();
+                    let taken = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                    let passed_on = passed_on.map(|words| format!("; {words}")).unwrap_or_default();
+                    let text =
+                        format!("nothing arrived within {waited} s after it was accepted{taken}{passed_on}");
+                    (State::Lost, Some(text))
+                }
+                _ => (State::Accepted, passed_on.map(str::to_owned).or(reason)),
             }
-            _ => (State::Accepted, reason),
-        },
+        }
     }
 }
 

@@ -31,6 +31,9 @@ const SAME: &str = "SELECT m.raw_id FROM message AS m JOIN raw AS r ON r.raw_id 
 const SAME_WAY: &str =
     "SELECT message_id FROM message WHERE sha256 = $1 AND status <> 'pending' AND origin = $2
     ORDER BY message_id LIMIT 1";
+const SAME_LETTER: &str = "SELECT m.message_id FROM message AS m
+    WHERE m.sha256 = (SELECT sha256 FROM message WHERE message_id = $1) AND m.message_id <> $1
+    AND m.status <> 'pending' AND m.status IN ('kept', 'read') ORDER BY m.message_id LIMIT 1";
 const INSERT_UNREADABLE: &str =
     "INSERT INTO unreadable (message_id, seq, kind, reason, place) VALUES ($1, $2, $3, $4, $5)";
 const DELETE_UNREADABLE: &str = "DELETE FROM unreadable WHERE message_id = $1";
@@ -343,7 +346,19 @@ fn finish(
     others.extend(bounce::store(work, id, received_at_ms, parser_version, &bounces)?);
     reprocess::settle_removed(work, &removed, id)?;
     let all: Vec<Outcome> = outcomes.iter().chain(&others).copied().collect();
-    let verdict = Verdict::of(id, kind, status, reason, &unread, &all);
+    let mut verdict = Verdict::of(id, kind, status, reason, &unread, &all);
+    // What brought nothing to count is known by its bytes alone. A probe that comes twice came twice.
+    if all.is_empty() && unread.is_empty() && kind != MessageKind::Probe {
+        let same: Option<i64> =
+            work.connection.prepare_cached(SAME_LETTER)?.query_row([id.0], |row| row.get(0)).optional()?;
+        if let Some(of) = same.map(MessageId) {
+            verdict = Verdict {
+                status: MessageStatus::Duplicate,
+                reason: Some(format!("duplicate of {of}")),
+                duplicate_of: Some(of),
+            };
+        }
+    }
     work.connection.prepare_cached(FINISH)?.execute(rusqlite::params![
         verdict.status.as_str(),
         kind.as_str(),

@@ -16,7 +16,7 @@ use crate::limits;
 use crate::mail::{Address, ReversePath};
 use crate::probe::bounce::Told;
 use crate::probe::compose::TEMPLATE_VERSION;
-use crate::probe::lifecycle::{self, Event, Options, Reason, What};
+use crate::probe::lifecycle::{self, Event, Options, Passage, Reason, What};
 use crate::probe::matching::{Matches, Standing};
 use crate::probe::plan::{Planned, RoutePlan};
 use crate::probe::token::{KeyRing, Kind, Token};
@@ -206,6 +206,7 @@ pub(super) fn take_back(
         let what = match told.clone() {
             Told::Bounced(reason) => What::Bounced { message, reason },
             Told::Delayed { reason, until } => What::Delayed { message, reason, until },
+            Told::PassedOn(how, reason) => What::PassedOn { message, how, reason },
             Told::Delivered(reason) => What::Delivered { message, reason },
         };
         note(work, token, clear, &Event { at: received_at, what })?;
@@ -284,9 +285,10 @@ fn insert_event(work: &Work<'_>, token: &str, event: &Event) -> Result<(), Store
     let reason = event.what.reason();
     let (message, is_timed, until) = match event.what {
         What::Arrived { message, is_timed } => (Some(message.0), Some(is_timed), None),
-        What::Replayed { message } | What::Bounced { message, .. } | What::Delivered { message, .. } => {
-            (Some(message.0), None, None)
-        }
+        What::Replayed { message }
+        | What::Bounced { message, .. }
+        | What::PassedOn { message, .. }
+        | What::Delivered { message, .. } => (Some(message.0), None, None),
         What::Delayed { message, until, .. } => (Some(message.0), None, until),
         What::Sending | What::Accepted(_) | What::Refused(_) | What::Deferred(_) | What::InDoubt(_) => {
             (None, None, None)
@@ -405,6 +407,8 @@ pub(super) fn read_event(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result
             let until = row.get::<_, Option<i64>>(at + 8)?.map(Timestamp::from_ms);
             What::Delayed { message: message()?, reason: reason()?, until }
         }
+        "relayed" => What::PassedOn { message: message()?, how: Passage::Relayed, reason: reason()? },
+        "expanded" => What::PassedOn { message: message()?, how: Passage::Expanded, reason: reason()? },
         "delivered" => What::Delivered { message: message()?, reason: reason()? },
         other => {
             let text = format!("unknown event of a probe: {other}");

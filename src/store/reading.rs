@@ -199,11 +199,25 @@ pub struct ReadBounce {
     pub token: Option<String>,
     /// Where values stood.
     pub evidence: Vec<String>,
+    /// SHA-256 of what tells the notice from others, by whatever host it came; the same in all its rows.
+    pub copy_key: Option<[u8; 32]>,
 }
 
 impl ReadBounce {
-    /// The rows of a notice, at least one; `token` is the name of the probe that it is about.
-    pub fn rows(report: &DeliveryReport, token: Option<&str>) -> Vec<Self> {
+    /// The rows of a notice, at least one; `token` is the name of the probe that it is about, `notice_id` the
+    /// Message-ID of the notice.
+    pub fn rows(report: &DeliveryReport, token: Option<&str>, notice_id: Option<&str>) -> Vec<Self> {
+        let mut rows = Self::rows_without_key(report, token);
+        let original = report.original.message_id.as_ref().map(|found| found.value.as_str());
+        let key = copy_key(&rows, original, notice_id);
+        for row in &mut rows {
+            row.copy_key = key;
+        }
+        rows
+    }
+
+    /// The rows without their key.
+    fn rows_without_key(report: &DeliveryReport, token: Option<&str>) -> Vec<Self> {
         let kind = report.kind();
         let whole = Self {
             kind: kind.as_str(),
@@ -263,6 +277,27 @@ impl ReadBounce {
         };
         report.recipients.iter().map(row).collect()
     }
+}
+
+/// What tells a notice from others. A message has one end for a recipient, so that host, message and end are enough;
+/// a delay may be told again and again, each time in a notice of its own.
+fn copy_key(rows: &[ReadBounce], original_id: Option<&str>, notice_id: Option<&str>) -> Option<[u8; 32]> {
+    let is_end = |row: &ReadBounce| row.recipient.is_some() && !matches!(row.outcome, "delayed" | "unknown");
+    let (kind, id) = match original_id.filter(|id| !id.is_empty() && rows.iter().all(is_end)) {
+        Some(id) => ("original", id),
+        None => ("notice", notice_id.filter(|id| !id.is_empty())?),
+    };
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let host = row.reporting_mta.as_deref().unwrap_or_default().to_lowercase();
+            let recipient = row.recipient.as_deref().unwrap_or_default().to_lowercase();
+            let status = row.enhanced_status.as_deref().unwrap_or_default();
+            format!("{host}\n{recipient}\n{}\n{status}\n{:?}", row.outcome, row.reply_code)
+        })
+        .collect();
+    lines.sort();
+    Some(super::message::sha256(format!("{kind}\n{}\n{}", id.trim(), lines.join("\n\n")).as_bytes()))
 }
 
 /// Notes where a value stood.

@@ -14,7 +14,7 @@ fn reason(text: &str) -> Reason {
 }
 
 /// All kinds of events, in the order of the table's columns.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "sending",
     "accepted",
     "refused",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 10] = [
     "bounced",
     "delayed",
     "delivered",
+    "relayed",
 ];
 
 fn what(word: &str) -> What {
@@ -39,6 +40,7 @@ fn what(word: &str) -> What {
         "bounced" => What::Bounced { message: MessageId(3), reason: reason("550 gone") },
         "delayed" => What::Delayed { message: MessageId(4), reason: reason("451 busy"), until: None },
         "delivered" => What::Delivered { message: MessageId(5), reason: reason("2.0.0") },
+        "relayed" => What::PassedOn { message: MessageId(6), how: Passage::Relayed, reason: reason("2.0.0") },
         other => panic!("{other}"),
     }
 }
@@ -54,8 +56,10 @@ fn state(words: &[&str], after: i64) -> State {
 fn every_state_with_every_event() {
     use State::{Accepted, Arrived, Bounced, Deferred, Delayed, Delivered, InDoubt, Lost, Refused, Sending};
     // What mails that come back change, whatever the dialogue said.
-    let rest = |state| [Arrived, state, Bounced, Delayed, Delivered];
-    let row = |of_dialogue: [State; 5], rest: [State; 5]| -> Vec<State> {
+    let rest = |state| {
+        [Arrived, state, Bounced, Delayed, Delivered, if state == Delayed { Delayed } else { Accepted }]
+    };
+    let row = |of_dialogue: [State; 5], rest: [State; 6]| -> Vec<State> {
         of_dialogue.into_iter().chain(rest).collect()
     };
     // (events that lead to the state, the state after each event of COLUMNS, the state at the deadline)
@@ -80,15 +84,15 @@ fn every_state_with_every_event() {
         (&["sending", "accepted", "delayed"], row([Delayed; 5], rest(Delayed)), Lost),
         (
             &["sending", "accepted", "delivered"],
-            row([Delivered; 5], [Arrived, Delivered, Bounced, Delivered, Delivered]),
+            row([Delivered; 5], [Arrived, Delivered, Bounced, Delivered, Delivered, Delivered]),
             Delivered,
         ),
         (
             &["sending", "accepted", "bounced"],
-            row([Bounced; 5], [Arrived, Bounced, Bounced, Bounced, Bounced]),
+            row([Bounced; 5], [Arrived, Bounced, Bounced, Bounced, Bounced, Bounced]),
             Bounced,
         ),
-        (&["sending", "accepted", "arrived"], vec![Arrived; 10], Arrived),
+        (&["sending", "accepted", "arrived"], vec![Arrived; 11], Arrived),
     ];
     for (before, after, deadline) in table {
         for (column, want) in COLUMNS.iter().zip(after) {
@@ -270,4 +274,25 @@ fn a_delayed_probe_is_waited_for_as_long_as_the_host_tries() {
     events.push(Event { at: at(60), what: what("bounced") });
     events.push(Event { at: at(70), what: what("arrived") });
     assert!(judge(&events, OPTIONS, at(80)).contradicts_reply);
+}
+
+#[test]
+fn what_was_passed_on_was_taken_and_says_so() {
+    for (how, words) in [(Passage::Relayed, "does not report"), (Passage::Expanded, "several addresses")] {
+        let passed_on = What::PassedOn { message: MessageId(6), how, reason: reason("2.0.0") };
+        for before in [&["sending", "in_doubt"][..], &["sending", "accepted"], &["sending"]] {
+            let mut events: Vec<_> = before
+                .iter()
+                .zip(0..)
+                .map(|(word, second)| Event { at: at(second), what: what(word) })
+                .collect();
+            events.push(Event { at: at(5), what: passed_on.clone() });
+            let soon = judge(&events, OPTIONS, at(6));
+            assert_eq!(soon.state, State::Accepted, "{before:?}");
+            assert!(soon.reason.unwrap().contains(words), "{before:?}");
+            let late = judge(&events, OPTIONS, at(600));
+            assert_eq!(late.state, State::Lost, "{before:?}");
+            assert!(late.reason.unwrap().contains(words), "{before:?}");
+        }
+    }
 }

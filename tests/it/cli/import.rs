@@ -239,3 +239,56 @@ fn the_whole_corpus_is_accounted_for() {
     ];
     assert_eq!(unread, std::collections::BTreeMap::from(want));
 }
+
+/// Letters, answers and files that are no report are known again by their bytes.
+#[test]
+fn what_holds_no_report_is_kept_once() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("note.txt"), "just a note\n").unwrap();
+    let letter = "From: a@b.example\nTo: c@d.example\nSubject: lunch\n\nToday?\n";
+    std::fs::write(folder.path().join("letter.eml"), letter).unwrap();
+    let vacation =
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dsn/vacation.eml"));
+    std::fs::write(folder.path().join("vacation.eml"), vacation.unwrap()).unwrap();
+    let statuses = || -> Vec<String> {
+        let (_, out, err) =
+            run(folder.path(), &["import", "note.txt", "letter.eml", "vacation.eml", "--format", "json"]);
+        let answer: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {err}"));
+        rows(&answer).iter().map(|row| row["status"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(statuses(), ["kept", "kept", "read"]);
+    for _ in 0..2 {
+        assert_eq!(statuses(), ["duplicate"; 3]);
+    }
+    let (code, _, err) = run(folder.path(), &["db", "reprocess"]);
+    assert_eq!(code, 0, "{err}");
+    let totals = json(folder.path(), &["report", "messages"])["totals"].clone();
+    assert_eq!((&totals["kept"], &totals["duplicate"]), (&2.into(), &6.into()), "{totals}");
+}
+
+/// Plain XML too long for memory is packed on its way in, from a file and from a stream.
+#[test]
+fn long_plain_xml_is_read_through_packing() {
+    use std::fmt::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = small("long", 7).replace("</feedback>", "");
+    let mut number = 1_u64;
+    while text.len() < 17 << 20 {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        writeln!(text, "<!-- {number:x} {number} -->").unwrap();
+    }
+    text.push_str("</feedback>");
+    let path = folder.path().join("long.xml");
+    std::fs::write(&path, &text).unwrap();
+    let (code, out, err) = run(folder.path(), &["import", "long.xml", "--format", "json"]);
+    assert_eq!(code, 0, "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&answer["totals"]["reports"], &answer["totals"]["messages"]), (&1.into(), &7.into()));
+    assert_eq!(rows(&answer)[0]["path"], "long.xml");
+    let mut import = program(folder.path(), &["import", "-"]);
+    let mut child = import.stdin(std::fs::File::open(&path).unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let kept = json(folder.path(), &["report", "messages"]);
+    assert_eq!(kept["totals"]["duplicate"], 1, "{kept}");
+    assert!(rows(&kept).iter().all(|row| row["size_bytes"].as_u64().unwrap() < 16 << 20), "{kept}");
+}

@@ -407,6 +407,55 @@ fn a_bounce_in_words_is_joined_to_its_probe() {
     verify(&server);
 }
 
+/// The same end of the same message, told by way of two hosts of ours, is one bounce; another end, and a delay that is
+/// told again, are not.
+#[test]
+fn a_notice_that_comes_by_another_host_is_a_copy() {
+    let server = Server::start(RECIPIENTS);
+    let notice = std::fs::read_to_string(fixture("dsn/postfix-alias.eml")).unwrap();
+    let by = |host: &str, mail: &str| format!("Received: from mx.example by {host}; now\n{mail}");
+    let before = |mail: &str| -> u64 {
+        receive(&server, "", "bounce@example.com", mail.as_bytes());
+        bounce_totals(&server)["recipients"].as_u64().expect("a count")
+    };
+    let own_id = notice.lines().find(|line| line.to_lowercase().starts_with("message-id:")).expect("an id");
+    let first = before(&by("mx1.example.com", &notice));
+    assert!(first > 0);
+    assert_eq!(before(&by("mx2.example.com", &notice)), first, "the same notice");
+    let renamed = notice.replacen(own_id, "Message-ID: <another@mx.example>", 1);
+    assert_eq!(before(&by("mx2.example.com", &renamed)), first, "the same end in a notice of its own");
+    let other = notice.replace("Status: 5", "Status: 4");
+    assert!(other != notice && before(&by("mx1.example.com", &other)) > first, "another end");
+    let delay = notice.replace("Action: failed", "Action: delayed").replace("Status: 5", "Status: 4");
+    let told = before(&delay);
+    assert_eq!(before(&by("mx2.example.com", &delay)), told, "the same delay by way of another host");
+    let again = delay.replacen(own_id, "Message-ID: <again@mx.example>", 1);
+    assert!(before(&again) > told, "a delay that is told again");
+    let copies = statuses(&server).iter().filter(|status| *status == "duplicate").count();
+    assert_eq!(copies, 3);
+    verify(&server);
+}
+
+/// A relay or an expansion says that a probe was taken, and that nothing more will be heard of it.
+#[test]
+fn a_relayed_probe_says_so() {
+    let Some(name) = case_name("088") else { return };
+    let server = Server::start(RECIPIENTS);
+    let (mail, address, token) = with_token(&server, &name, "delivered.eml").expect("the case");
+    let relayed = mail.replace("Action: delivered", "Action: relayed");
+    assert_ne!(relayed, mail);
+    receive(&server, "", &address, relayed.as_bytes());
+    let shown = json(server.path(), &["probe", "show", &token]);
+    let words: Vec<&str> =
+        shown["rows"].as_array().expect("rows").iter().filter_map(|row| row["what"].as_str()).collect();
+    assert!(words.contains(&"relayed"), "{shown}");
+    assert_eq!(bounce_totals(&server)["bounces"], 0);
+    let again = run(server.path(), &["db", "reprocess"]);
+    assert_eq!(again.status.code(), Some(0), "{}", String::from_utf8_lossy(&again.stderr));
+    server.settle();
+    assert_eq!(json(server.path(), &["probe", "show", &token])["rows"], shown["rows"]);
+}
+
 #[test]
 fn answers_are_no_bounces() {
     let server = Server::start(RECIPIENTS);
