@@ -147,6 +147,16 @@ pub enum Security {
 }
 
 impl Security {
+    /// What holds for a whole of which one part is `self` and another `other`: the weaker.
+    pub const fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Bogus, _) | (_, Self::Bogus) => Self::Bogus,
+            (Self::NotKnown, _) | (_, Self::NotKnown) => Self::NotKnown,
+            (Self::Insecure, _) | (_, Self::Insecure) => Self::Insecure,
+            (Self::Secure, Self::Secure) => Self::Secure,
+        }
+    }
+
     /// Reads [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Secure, Self::Insecure, Self::Bogus, Self::NotKnown];

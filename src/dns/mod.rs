@@ -15,6 +15,7 @@ mod known;
 mod name;
 mod record;
 mod resolve;
+mod zone;
 
 pub use answer::{Answer, Cause, NotKnown, Outcome, Question, Security};
 pub use cached::{CacheSize, Cached};
@@ -26,3 +27,4 @@ pub use known::{Answers, Ask};
 pub use name::{Name, NameError};
 pub use record::{Caa, Mx, RecordData, RecordType, Soa, Srv, Tlsa};
 pub use resolve::{Budget, Resolve, Resolving, settle};
+pub use zone::{Found, ZoneFault, ZoneResolver, Zones};

@@ -166,7 +166,7 @@ impl Trail {
     ///
     /// `security` is what DNSSEC says about the message.
     pub(super) fn take(&mut self, message: &Message, security: Security) -> Option<Answer> {
-        self.security = Some(self.security.map_or(security, |before| weaker(before, security)));
+        self.security = Some(self.security.map_or(security, |before| before.and(security)));
         let mut has_moved = false;
         loop {
             match self.records(message) {
@@ -279,15 +279,4 @@ impl Trail {
             _ => None,
         })
     }
-}
-
-/// What holds for a whole of which one part is `one` and another `other`.
-fn weaker(one: Security, other: Security) -> Security {
-    let strength = |security| match security {
-        Security::Bogus => 0,
-        Security::NotKnown => 1,
-        Security::Insecure => 2,
-        Security::Secure => 3,
-    };
-    if strength(one) <= strength(other) { one } else { other }
 }
