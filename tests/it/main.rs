@@ -48,3 +48,7 @@ mod bounces;
 /// Third-party suites of the standards, with counts: SPF, DMARC, DKIM, ARC.
 #[cfg(test)]
 mod suites;
+
+/// The resolvers against servers that misbehave, and against a real one with signed zones.
+#[cfg(test)]
+mod dns;

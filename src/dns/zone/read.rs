@@ -299,7 +299,7 @@ pub(super) fn records(text: &str) -> Result<Vec<Record>, ZoneFault> {
     let mut last_owner: Option<Name> = None;
     let mut records = Vec::new();
     for entry in entries(text)? {
-        let mut fields = Fields { fields: entry.fields.iter(), line: 0, origin: origin.clone() };
+        let mut fields = Fields { rest: entry.fields.iter(), line: 0, origin: origin.clone() };
         let first = fields.next("a field")?;
         if first.raw.starts_with('$') && !entry.is_indented && !first.is_quoted {
             match first.raw.to_ascii_uppercase().as_str() {
@@ -344,7 +344,7 @@ pub(super) fn records(text: &str) -> Result<Vec<Record>, ZoneFault> {
 /// The fields of one entry, read from left to right.
 struct Fields<'a> {
     /// Those that are left.
-    fields: std::slice::Iter<'a, Field>,
+    rest: std::slice::Iter<'a, Field>,
     /// The line of the last one.
     line: usize,
     /// For relative names.
@@ -354,7 +354,7 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next one; `what` it should be.
     fn next(&mut self, what: &str) -> Result<&'a Field, ZoneFault> {
-        match self.fields.next() {
+        match self.rest.next() {
             Some(field) => {
                 self.line = field.line;
                 Ok(field)
@@ -387,7 +387,7 @@ impl<'a> Fields<'a> {
     fn encoded(&mut self, encoding: &data_encoding::Encoding, what: &str) -> Result<Vec<u8>, ZoneFault> {
         let first = self.next(what)?;
         let mut text = first.raw.clone();
-        for field in self.fields.by_ref() {
+        for field in self.rest.by_ref() {
             text.push_str(&field.raw);
         }
         encoding.decode(text.as_bytes()).map_err(|_| first.fault(format!("not {what}")))
@@ -395,7 +395,7 @@ impl<'a> Fields<'a> {
 
     /// Nothing may be left.
     fn end(&mut self) -> Result<(), ZoneFault> {
-        match self.fields.next() {
+        match self.rest.next() {
             Some(field) => Err(field.fault("one field too many")),
             None => Ok(()),
         }
@@ -405,7 +405,7 @@ impl<'a> Fields<'a> {
 /// Reads the data of a record.
 fn data(number: u16, fields: &mut Fields<'_>) -> Result<RecordData, ZoneFault> {
     let is_generic =
-        fields.fields.as_slice().first().is_some_and(|field| field.raw == "\\#" && !field.is_quoted);
+        fields.rest.as_slice().first().is_some_and(|field| field.raw == "\\#" && !field.is_quoted);
     if is_generic {
         fields.next("\\#")?;
         let field = fields.next("a length")?;
@@ -433,7 +433,7 @@ fn data(number: u16, fields: &mut Fields<'_>) -> Result<RecordData, ZoneFault> {
         Some(RecordType::Mx) => RecordData::Mx(Mx { preference: fields.number()?, exchange: fields.name()? }),
         Some(RecordType::Txt | RecordType::Spf) => {
             let mut strings = vec![fields.next("a string")?.string()?];
-            for field in fields.fields.by_ref() {
+            for field in fields.rest.by_ref() {
                 strings.push(field.string()?);
             }
             RecordData::Txt(strings)
@@ -482,7 +482,7 @@ fn data(number: u16, fields: &mut Fields<'_>) -> Result<RecordData, ZoneFault> {
         }
         None => {
             let mut text = String::new();
-            for field in fields.fields.by_ref() {
+            for field in fields.rest.by_ref() {
                 text.push_str(&field.raw);
                 text.push(' ');
             }

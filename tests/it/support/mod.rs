@@ -4,6 +4,8 @@
 #[cfg(test)]
 pub(crate) mod client;
 #[cfg(test)]
+pub(crate) mod dns;
+#[cfg(test)]
 pub(crate) mod program;
 #[cfg(test)]
 pub(crate) mod sink;

@@ -1,0 +1,4 @@
+//! The resolvers over real sockets: what each misbehavior of a server becomes, and what is asked how often.
+
+/// Every row of how a server can misbehave.
+mod answers;
