@@ -488,15 +488,41 @@ CREATE TABLE dns_event (
     event_id   INTEGER PRIMARY KEY,
     domain     TEXT NOT NULL,            -- the watched domain
     at_ms      INTEGER NOT NULL,         -- when a check saw it
-    name       TEXT NOT NULL,            -- as in dns_record
-    type       TEXT NOT NULL,
+    name       TEXT NOT NULL,            -- as in dns_record, or the subject of a finding
+    about      TEXT NOT NULL,            -- the record type, or the code of a finding
     happening  TEXT NOT NULL,            -- appeared | changed | lost | varies | security-changed | not-answering |
-                                         -- answering
+                                         -- answering of records; found | mended of findings
     before     TEXT NOT NULL,            -- records, DNSSEC state or trouble, a JSON array
     after      TEXT NOT NULL             -- the same after it
 ) STRICT;
 
 CREATE INDEX dns_event_domain ON dns_event (domain, at_ms);
+
+-- One row: the last check of one watched domain.
+CREATE TABLE dns_check (
+    domain        TEXT PRIMARY KEY,
+    checked_at_ms INTEGER NOT NULL,
+    class         TEXT,                  -- sends-and-receives | sends-only | …; NULL: not known
+    grade         TEXT,                  -- A | B | C | D | F; NULL: too much is not known
+    passed        INTEGER NOT NULL,      -- checks that found nothing
+    findings      INTEGER NOT NULL,
+    not_known     TEXT NOT NULL,         -- codes of checks that could not be made, a JSON array
+    asked         INTEGER NOT NULL       -- questions to DNS
+) STRICT, WITHOUT ROWID;
+
+-- One row: one thing that checks of one watched domain found, from its first to its last sight.
+CREATE TABLE dns_finding (
+    domain      TEXT NOT NULL,
+    code        TEXT NOT NULL,           -- stable, docs/health-checks.md
+    subject     TEXT NOT NULL,           -- the name, host or record that it is about
+    first_at_ms INTEGER NOT NULL,
+    last_at_ms  INTEGER NOT NULL,
+    gone_at_ms  INTEGER,                 -- when a check did not find it any more; NULL: it stands
+    severity    TEXT NOT NULL,           -- critical | error | warning | note | info
+    evidence    TEXT NOT NULL,           -- as seen last
+    mend        TEXT NOT NULL,
+    PRIMARY KEY (domain, code, subject, first_at_ms)
+) STRICT, WITHOUT ROWID;
 
 -- ---- Probes --------------------------------------------------------------------------------------
 

@@ -445,3 +445,14 @@ pub const HEALTH_AT_ONCE: usize = 50;
 pub const HEALTH_HOSTS: usize = 16;
 /// Addresses of one host that are looked at.
 pub const HEALTH_ADDRESSES: usize = 16;
+
+// ---- History of DNS ----
+
+/// Questions of one domain that its history follows; a check of a large domain asks about a hundred.
+pub const DNS_HISTORY_QUESTIONS: usize = 500;
+/// Selectors of one domain learnt from reports and arrivals.
+pub const LEARNT_SELECTORS: u32 = 50;
+/// Sources of one domain learnt from reports.
+pub const LEARNT_SOURCES: u32 = 50;
+/// Days of reports from which selectors and sources are learnt.
+pub const LEARNT_DAYS: i32 = 35;

@@ -6,7 +6,11 @@
 //! another order are the same, and an answer that changes to and fro is told once as varying.
 
 use crate::clock::Timestamp;
-use crate::dns::{Answer, Cause, Outcome, Question, Security};
+use crate::dns::{Answer, Answers, Cause, Outcome, Question, Security};
+use crate::dns_health::class::Class;
+use crate::dns_health::finding::{self, Checked};
+use crate::dns_health::report::{Grade, Health};
+use crate::limits;
 
 /// Trouble is an event once it has lasted this long, milliseconds: servers restart.
 pub const TROUBLE_MS: i64 = 3_600_000;
@@ -130,11 +134,15 @@ pub enum Happening {
     NotAnswering,
     /// Answers again after that.
     Answering,
+    /// A check found something that it did not find before.
+    Found,
+    /// What was found is not there any more.
+    Mended,
 }
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Appeared,
         Self::Changed,
         Self::Lost,
@@ -142,6 +150,8 @@ impl Happening {
         Self::SecurityChanged,
         Self::NotAnswering,
         Self::Answering,
+        Self::Found,
+        Self::Mended,
     ];
 
     /// The word in the store, in views and in JSON.
@@ -154,12 +164,82 @@ impl Happening {
             Self::SecurityChanged => "security-changed",
             Self::NotAnswering => "not-answering",
             Self::Answering => "answering",
+            Self::Found => "found",
+            Self::Mended => "mended",
         }
     }
 
     /// Reads [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|happening| happening.as_str() == text)
+    }
+}
+
+/// What history keeps of one check of one domain.
+#[derive(Debug, Clone, Default)]
+pub struct Noted {
+    /// What was seen of each question.
+    pub seen: Vec<Seen>,
+    /// What was found.
+    pub findings: Vec<FoundNow>,
+    /// Codes of which at least one check ended "not known": what was found of them before is not mended.
+    pub not_known: Vec<&'static str>,
+    /// The class's word; absent: not known.
+    pub class: Option<&'static str>,
+    /// The grade's letter; absent: too much is not known.
+    pub grade: Option<&'static str>,
+    /// Checks that ended "pass".
+    pub passed: u64,
+    /// Questions asked.
+    pub asked: u64,
+}
+
+/// One finding of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundNow {
+    /// The stable code.
+    pub code: &'static str,
+    /// The name, host or record that it is about.
+    pub subject: String,
+    /// The severity's word.
+    pub severity: &'static str,
+    /// What was seen.
+    pub evidence: String,
+    /// What to do.
+    pub mend: String,
+}
+
+impl Noted {
+    /// Takes from a check what history keeps: names made up for the check (below its nonce) are left out, and of
+    /// the answers at most [`limits::DNS_HISTORY_QUESTIONS`], the first by name.
+    pub fn of(health: &Health, answers: &Answers, nonce: &str, asked: usize) -> Self {
+        let mut seen: Vec<Seen> = answers
+            .iter()
+            .filter(|(question, _)| question.name.labels().all(|label| label != nonce))
+            .map(|(question, answer)| Seen::of(question, answer))
+            .collect();
+        seen.sort_by(|one, other| one.question.cmp(&other.question));
+        seen.truncate(limits::DNS_HISTORY_QUESTIONS);
+        let findings = health.findings.iter().map(|finding| FoundNow {
+            code: finding.code.code,
+            subject: finding.subject.clone(),
+            severity: finding.severity.as_str(),
+            evidence: finding.evidence.clone(),
+            mend: finding.mend.clone(),
+        });
+        let is_not_known = |checked: &&Checked| matches!(checked.state, finding::State::NotKnown { .. });
+        let mut not_known: Vec<&'static str> =
+            health.checks.iter().filter(is_not_known).map(|checked| checked.code.code).collect();
+        not_known.dedup();
+        Self {
+            seen,
+            findings: findings.collect(),
+            not_known,
+            class: health.class.map(Class::as_str),
+            grade: health.grade.map(Grade::as_str),
+            passed: health.count("pass"),
+            asked: u64::try_from(asked).unwrap_or(u64::MAX),
+        }
     }
 }
 

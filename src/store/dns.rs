@@ -1,5 +1,7 @@
 //! What the records of watched domains were, and what happened to them.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::StoreError;
@@ -7,9 +9,10 @@ use super::message::json_array;
 use super::read::{below_pattern, strings};
 use super::writer::{Work, Writer};
 use crate::clock::Timestamp;
-use crate::dns::{Cause, RecordType, Security};
-use crate::dns_health::history::{self, Event, Happening, Seen, State, Trouble, Value};
-use crate::summary::{DnsEventRow, DnsRecordRow, Query};
+use crate::dns::{Cause, Security};
+use crate::dns_health::catalogue;
+use crate::dns_health::history::{self, Event, Happening, Noted, Seen, State, Trouble, Value};
+use crate::summary::{DnsEventRow, DnsFindingRow, DnsRecordRow, Query};
 
 const STATE: &str = "SELECT state, records, security, since_at_ms, confirmed_at_ms, previous_state, previous_records,
     previous_until_ms, varies_at_ms, missing_at_ms, trouble_since_ms, trouble_checks, trouble_cause, trouble_is_told
@@ -26,22 +29,43 @@ const SET_STATE: &str = "INSERT INTO dns_record (domain, name, type, state, reco
     trouble_checks = excluded.trouble_checks, trouble_cause = excluded.trouble_cause,
     trouble_is_told = excluded.trouble_is_told";
 const ADD_EVENT: &str =
-    "INSERT INTO dns_event (event_id, domain, at_ms, name, type, happening, before, after)
+    "INSERT INTO dns_event (event_id, domain, at_ms, name, about, happening, before, after)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-const EVENTS: &str = "SELECT at_ms, domain, name, type, happening, before, after FROM dns_event
+const EVENTS: &str = "SELECT at_ms, domain, name, about, happening, before, after FROM dns_event
     WHERE at_ms >= $1 AND at_ms < $2 AND ($3 IS NULL OR domain = $3 OR domain LIKE $4 ESCAPE '!')
     ORDER BY event_id DESC";
 const RECORDS: &str = "SELECT domain, name, type, state, records, security, since_at_ms, confirmed_at_ms,
     trouble_since_ms, trouble_cause FROM dns_record
     WHERE ($1 IS NULL OR domain = $1 OR domain LIKE $2 ESCAPE '!') ORDER BY domain, name, type";
 
-/// One event with the question that it concerns.
+const HAS_CHECK: &str = "SELECT 1 FROM dns_check WHERE domain = $1";
+const SET_CHECK: &str = "INSERT INTO dns_check (domain, checked_at_ms, class, grade, passed, findings, not_known, asked)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (domain) DO UPDATE SET checked_at_ms = excluded.checked_at_ms, class = excluded.class,
+    grade = excluded.grade, passed = excluded.passed, findings = excluded.findings, not_known = excluded.not_known,
+    asked = excluded.asked";
+const OPEN_FINDINGS: &str = "SELECT code, subject, evidence FROM dns_finding
+    WHERE domain = $1 AND gone_at_ms IS NULL ORDER BY code, subject";
+const KEEP_FINDING: &str = "UPDATE dns_finding SET severity = $1, evidence = $2, mend = $3, last_at_ms = $4
+    WHERE domain = $5 AND code = $6 AND subject = $7 AND gone_at_ms IS NULL";
+const OPEN_FINDING: &str =
+    "INSERT INTO dns_finding (domain, code, subject, first_at_ms, last_at_ms, severity, evidence,
+    mend) VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
+    ON CONFLICT (domain, code, subject, first_at_ms) DO NOTHING";
+const CLOSE_FINDING: &str = "UPDATE dns_finding SET gone_at_ms = $1
+    WHERE domain = $2 AND code = $3 AND subject = $4 AND gone_at_ms IS NULL";
+const FINDINGS: &str =
+    "SELECT domain, code, subject, severity, evidence, mend, first_at_ms, last_at_ms, gone_at_ms
+    FROM dns_finding WHERE first_at_ms <= $1 AND (gone_at_ms IS NULL OR gone_at_ms > $1)
+    AND ($2 IS NULL OR domain = $2 OR domain LIKE $3 ESCAPE '!') ORDER BY domain, code, subject";
+
+/// One event with what it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsEvent {
-    /// The name asked for.
+    /// The name asked for, or the subject of a finding.
     pub name: String,
-    /// The type asked for.
-    pub record_type: RecordType,
+    /// The record type asked for, or the code of a finding.
+    pub about: &'static str,
     /// What happened.
     pub event: Event,
 }
@@ -50,26 +74,92 @@ pub struct DnsEvent {
 pub(super) fn note(
     writer: &Writer,
     domain: &str,
-    seen: Vec<Seen>,
+    noted: Noted,
     now: Timestamp,
 ) -> Result<Vec<DnsEvent>, StoreError> {
     let domain = domain.to_owned();
     writer.run(move |work| {
         let mut all = Vec::new();
-        for seen in &seen {
+        for seen in &noted.seen {
             let known = state(work.connection, &domain, seen)?;
             let (state, events) = history::step(known.clone(), seen, now);
             if known.as_ref() != Some(&state) {
                 set_state(work, &domain, seen, &state)?;
             }
-            for event in events {
-                add_event(work, &domain, seen, &event, now)?;
-                let name = seen.question.name.as_str().to_owned();
-                all.push(DnsEvent { name, record_type: seen.question.record_type, event });
-            }
+            let (name, about) = (seen.question.name.as_str(), seen.question.record_type.as_str());
+            all.extend(events.into_iter().map(|event| DnsEvent { name: name.to_owned(), about, event }));
         }
+        let is_first = !work.connection.prepare_cached(HAS_CHECK)?.exists([&domain])?;
+        let changes = note_findings(work, &domain, &noted, now)?;
+        // What the first check finds is where history begins.
+        if !is_first {
+            all.extend(changes);
+        }
+        for event in &all {
+            add_event(work, &domain, event, now)?;
+        }
+        work.connection.prepare_cached(SET_CHECK)?.execute((
+            &domain,
+            now.ms(),
+            noted.class,
+            noted.grade,
+            i64::try_from(noted.passed).unwrap_or(i64::MAX),
+            i64::try_from(noted.findings.len()).unwrap_or(i64::MAX),
+            json_array(noted.not_known.iter().map(|&code| code.to_owned())),
+            i64::try_from(noted.asked).unwrap_or(i64::MAX),
+        ))?;
         Ok(all)
     })
+}
+
+/// Opens what is found now and closes what is not found any more, unless its check could not be made.
+fn note_findings(
+    work: &Work<'_>,
+    domain: &str,
+    noted: &Noted,
+    now: Timestamp,
+) -> Result<Vec<DnsEvent>, StoreError> {
+    let open: Vec<(String, String, String)> = {
+        let mut statement = work.connection.prepare_cached(OPEN_FINDINGS)?;
+        let rows = statement.query_map([domain], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    let mut events = Vec::new();
+    let mut found: HashSet<(&str, &str)> = HashSet::new();
+    for finding in &noted.findings {
+        let key = (finding.code, finding.subject.as_str());
+        // A check may find several things of one subject; the first stands for them.
+        if !found.insert(key) {
+            continue;
+        }
+        let is_open = open.iter().any(|(code, subject, _)| (code.as_str(), subject.as_str()) == key);
+        if is_open {
+            let row = (finding.severity, &finding.evidence, &finding.mend, now.ms(), domain, key.0, key.1);
+            work.connection.prepare_cached(KEEP_FINDING)?.execute(row)?;
+            continue;
+        }
+        let row = (domain, key.0, key.1, now.ms(), finding.severity, &finding.evidence, &finding.mend);
+        work.connection.prepare_cached(OPEN_FINDING)?.execute(row)?;
+        events.push(DnsEvent {
+            name: finding.subject.clone(),
+            about: finding.code,
+            event: Event {
+                happening: Happening::Found,
+                before: Vec::new(),
+                after: vec![format!("{}: {}", finding.severity, finding.evidence)],
+            },
+        });
+    }
+    for (code, subject, evidence) in open {
+        if found.contains(&(code.as_str(), subject.as_str())) || noted.not_known.contains(&code.as_str()) {
+            continue;
+        }
+        work.connection.prepare_cached(CLOSE_FINDING)?.execute((now.ms(), domain, &code, &subject))?;
+        let Some(about) = catalogue::find(&code).map(|code| code.code) else { continue };
+        let event = Event { happening: Happening::Mended, before: vec![evidence], after: Vec::new() };
+        events.push(DnsEvent { name: subject, about, event });
+    }
+    Ok(events)
 }
 
 /// What is known of one question.
@@ -145,23 +235,17 @@ fn set_state(work: &Work<'_>, domain: &str, seen: &Seen, state: &State) -> Resul
 }
 
 /// Writes one event.
-fn add_event(
-    work: &mut Work<'_>,
-    domain: &str,
-    seen: &Seen,
-    event: &Event,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+fn add_event(work: &mut Work<'_>, domain: &str, event: &DnsEvent, now: Timestamp) -> Result<(), StoreError> {
     let id = work.ids.next(work.now);
     work.connection.prepare_cached(ADD_EVENT)?.execute((
         id,
         domain,
         now.ms(),
-        seen.question.name.as_str(),
-        seen.question.record_type.as_str(),
-        event.happening.as_str(),
-        json_array(event.before.iter().cloned()),
-        json_array(event.after.iter().cloned()),
+        &event.name,
+        event.about,
+        event.event.happening.as_str(),
+        json_array(event.event.before.iter().cloned()),
+        json_array(event.event.after.iter().cloned()),
     ))?;
     Ok(())
 }
@@ -178,7 +262,7 @@ fn all_events(connection: &Connection, query: &Query) -> Result<Vec<DnsEventRow>
             at: Timestamp::from_ms(row.get(0)?),
             domain: row.get(1)?,
             name: row.get(2)?,
-            record_type: row.get(3)?,
+            about: row.get(3)?,
             happening: row.get(4)?,
             before: strings(row.get_ref(5)?.as_str()?),
             after: strings(row.get_ref(6)?.as_str()?),
@@ -234,7 +318,7 @@ pub(super) fn records(
 fn go_back(rows: &mut [DnsRecordRow], events: &[DnsEventRow]) {
     for event in events {
         let is_its = |row: &&mut DnsRecordRow| {
-            row.domain == event.domain && row.name == event.name && row.record_type == event.record_type
+            row.domain == event.domain && row.name == event.name && row.record_type == event.about
         };
         let Some(row) = rows.iter_mut().find(is_its) else { continue };
         match Happening::parse(&event.happening) {
@@ -247,7 +331,31 @@ fn go_back(rows: &mut [DnsRecordRow], events: &[DnsEventRow]) {
             Some(Happening::SecurityChanged) => {
                 row.security = event.before.first().cloned().unwrap_or_default();
             }
-            Some(Happening::NotAnswering | Happening::Answering) | None => {}
+            _ => {}
         }
     }
+}
+
+/// See [`super::Reader::dns_findings`].
+pub(super) fn findings(
+    connection: &Connection,
+    query: &Query,
+    at: Timestamp,
+) -> Result<Vec<DnsFindingRow>, StoreError> {
+    let domain = query.domain.as_ref().map(|domain| domain.as_str().to_owned());
+    let below = domain.as_deref().map(below_pattern);
+    let mut statement = connection.prepare_cached(FINDINGS)?;
+    let rows = statement.query_map((at.ms(), domain, below), |row| {
+        Ok(DnsFindingRow {
+            domain: row.get(0)?,
+            code: row.get(1)?,
+            subject: row.get(2)?,
+            severity: row.get(3)?,
+            evidence: row.get(4)?,
+            mend: row.get(5)?,
+            first: Timestamp::from_ms(row.get(6)?),
+            last: Timestamp::from_ms(row.get(7)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::dns_health::history::Seen;
+use crate::dns_health::history::Noted;
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
 use crate::probe::token::KeyRing;
@@ -294,10 +294,10 @@ impl Store {
     pub fn note_dns(
         &self,
         domain: &DomainName,
-        seen: Vec<Seen>,
+        noted: Noted,
         now: Timestamp,
     ) -> Result<Vec<DnsEvent>, StoreError> {
-        dns::note(&self.writer, domain.as_str(), seen, now)
+        dns::note(&self.writer, domain.as_str(), noted, now)
     }
 
     /// Waits until everything queued before is committed.

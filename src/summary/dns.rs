@@ -9,13 +9,14 @@ pub struct DnsEventRow {
     pub at: Timestamp,
     /// The watched domain.
     pub domain: String,
-    /// The name asked for.
+    /// The name asked for, or the subject of a finding.
     pub name: String,
-    /// The type asked for.
-    pub record_type: String,
-    /// `appeared`, `changed`, `lost`, `varies`, `security-changed`, `not-answering` or `answering`.
+    /// The record type asked for, or the code of a finding.
+    pub about: String,
+    /// `appeared`, `changed`, `lost`, `varies`, `security-changed`, `not-answering` or `answering` of records,
+    /// `found` or `mended` of findings.
     pub happening: String,
-    /// The records, DNSSEC state or trouble before.
+    /// The records, DNSSEC state, trouble or evidence before.
     pub before: Vec<String>,
     /// The same after.
     pub after: Vec<String>,
@@ -44,4 +45,25 @@ pub struct DnsRecordRow {
     pub trouble_since: Option<Timestamp>,
     /// Why.
     pub trouble: Option<String>,
+}
+
+/// One finding of the checks of a watched domain that stood at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsFindingRow {
+    /// The watched domain.
+    pub domain: String,
+    /// The stable code.
+    pub code: String,
+    /// The name, host or record that it is about.
+    pub subject: String,
+    /// `critical`, `error`, `warning`, `note` or `info`.
+    pub severity: String,
+    /// What was seen last.
+    pub evidence: String,
+    /// What to do.
+    pub mend: String,
+    /// When a check found it first.
+    pub first: Timestamp,
+    /// When a check found it last.
+    pub last: Timestamp,
 }

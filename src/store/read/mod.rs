@@ -3,6 +3,7 @@
 mod bounce;
 mod export;
 mod failure;
+mod learnt;
 mod message;
 mod policies;
 mod probe;
@@ -15,6 +16,7 @@ mod stats;
 mod tls;
 mod unreadable;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,16 +26,16 @@ use super::{
     ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain,
     database, dns, domain, mailbox, raw, unclaimed, upkeep, verify,
 };
-use crate::clock::Timestamp;
-use crate::mail::MessageId;
+use crate::clock::{Day, Timestamp};
+use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
 use crate::sources::Senders;
 use crate::summary::{
     Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DnsEventRow,
-    DnsRecordRow, DomainRow, ExportRow, FailureRow, FailureTotals, MessageRow, MessageSums, MessageTotals,
-    PolicyRow, PolicyTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals, ReporterRow, SourceRow,
-    SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow, FailureTotals, MessageRow, MessageSums,
+    MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals,
+    ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -192,6 +194,21 @@ impl Reader {
     /// What happened to the records of watched domains, the newest first. The result asked for is a happening.
     pub fn dns_events(&self, query: &Query) -> Result<Vec<DnsEventRow>, StoreError> {
         self.consistently(|connection| dns::events(connection, query))
+    }
+
+    /// What the checks of watched domains had found and not yet found mended at a time, by domain and code.
+    pub fn dns_findings(&self, query: &Query, at: Timestamp) -> Result<Vec<DnsFindingRow>, StoreError> {
+        self.consistently(|connection| dns::findings(connection, query, at))
+    }
+
+    /// Selectors with which mail of a domain was signed, as reports that can be believed say, the most used first.
+    pub fn learnt_selectors(&self, domain: &DomainName, today: Day) -> Result<Vec<String>, StoreError> {
+        self.consistently(|connection| learnt::selectors(connection, domain, today))
+    }
+
+    /// Addresses from which mail of a domain came that passed DMARC, by the same reports, the most used first.
+    pub fn learnt_sources(&self, domain: &DomainName, today: Day) -> Result<Vec<IpAddr>, StoreError> {
+        self.consistently(|connection| learnt::sources(connection, domain, today))
     }
 
     /// What is known of the records of watched domains, or was at a time before, by domain and name.

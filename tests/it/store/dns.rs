@@ -2,11 +2,11 @@
 
 use mailsonde::clock::Timestamp;
 use mailsonde::dns::{Answer, Cause, Mx, Name, Question, RecordData, RecordType, Security};
-use mailsonde::dns_health::history::{Happening, Seen};
+use mailsonde::dns_health::history::{FoundNow, Happening, Noted, Seen};
 use mailsonde::store::Store;
-use mailsonde::summary::Query;
+use mailsonde::summary::{Query, Trust};
 
-use super::make::{MARCH, name, new_store, reopen};
+use super::make::{Line, MARCH, Sketch, import, name, new_store, reopen};
 
 /// The question for the policy.
 fn policy() -> Question {
@@ -25,7 +25,8 @@ fn hour(hours: i64) -> Timestamp {
 
 /// Notes one check of one question.
 fn note(store: &Store, hours: i64, question: &Question, answer: &Answer) -> Vec<Happening> {
-    let events = store.note_dns(&name("example.com"), vec![Seen::of(question, answer)], hour(hours)).unwrap();
+    let noted = Noted { seen: vec![Seen::of(question, answer)], ..Noted::default() };
+    let events = store.note_dns(&name("example.com"), noted, hour(hours)).unwrap();
     events.into_iter().map(|event| event.event.happening).collect()
 }
 
@@ -98,4 +99,61 @@ fn history_survives_a_restart_and_can_be_turned_back() {
     // A domain asked for is asked exactly: what ends alike is another one.
     let other = Query { domain: Some(name("ample.com")), ..Query::default() };
     assert!(reader.dns_events(&other).unwrap().is_empty());
+}
+
+#[test]
+fn findings_open_and_close_and_trouble_closes_none() {
+    let (_folder, store) = new_store();
+    let found = |subject: &str| FoundNow {
+        code: "MX-CNAME",
+        subject: subject.to_owned(),
+        severity: "error",
+        evidence: "an alias".to_owned(),
+        mend: "name the host".to_owned(),
+    };
+    let check = |hours, findings: &[&str], not_known: &[&'static str]| -> Vec<(Happening, String)> {
+        let findings = findings.iter().map(|subject| found(subject)).collect();
+        let noted = Noted { findings, not_known: not_known.to_vec(), ..Noted::default() };
+        let events = store.note_dns(&name("example.com"), noted, hour(hours)).unwrap();
+        events.into_iter().map(|event| (event.event.happening, event.name)).collect()
+    };
+    // Where history begins nothing is new.
+    assert_eq!(check(0, &["a.example"], &[]), []);
+    assert_eq!(check(1, &["a.example", "b.example"], &[]), [(Happening::Found, "b.example".to_owned())]);
+    assert_eq!(check(2, &[], &["MX-CNAME"]), []);
+    assert_eq!(check(3, &["b.example"], &[]), [(Happening::Mended, "a.example".to_owned())]);
+    assert_eq!(check(4, &["b.example", "a.example"], &[]), [(Happening::Found, "a.example".to_owned())]);
+    let reader = store.reader().unwrap();
+    let at = |hours| -> Vec<(String, Timestamp, Timestamp)> {
+        let rows = reader.dns_findings(&Query::default(), hour(hours)).unwrap();
+        rows.into_iter().map(|row| (row.subject, row.first, row.last)).collect()
+    };
+    let row = |subject: &str, first, last| (subject.to_owned(), hour(first), hour(last));
+    assert_eq!(at(4), [row("a.example", 4, 4), row("b.example", 1, 4)]);
+    assert_eq!(at(3), [row("b.example", 1, 4)]);
+    assert_eq!(at(2), [row("a.example", 0, 1), row("b.example", 1, 4)]);
+}
+
+#[test]
+fn selectors_and_sources_are_learnt_from_reports_that_can_be_believed() {
+    let (_folder, store) = new_store();
+    let lines = [Line("", 1, 10, "none", true, true), Line("", 2, 5, "none", false, false)];
+    import(&store, &Sketch::new("example.com", "a.example", "1", &lines), Trust::Verified, 0);
+    let forged = [Line("", 9, 900, "none", true, true)];
+    import(&store, &Sketch::new("example.com", "b.example", "2", &forged), Trust::Failed, 1);
+    let reader = store.reader().unwrap();
+    let today = Timestamp::from_seconds(MARCH).day();
+    let sources = reader.learnt_sources(&name("example.com"), today).unwrap();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+    assert!(sources[0].to_string().ends_with(".1"), "{sources:?}");
+    // Signatures of others are none of its selectors.
+    assert!(reader.learnt_selectors(&name("example.com"), today).unwrap().is_empty());
+    import(&store, &Sketch::new("signer.example", "a.example", "3", &lines), Trust::Imported, 2);
+    assert_eq!(reader.learnt_selectors(&name("signer.example"), today).unwrap(), ["s1"]);
+    // Of a subdomain the reports of the policy domain above it speak.
+    assert_eq!(reader.learnt_sources(&name("sub.example.com"), today).unwrap(), sources);
+    // Much later nothing is recent.
+    let later = Timestamp::from_seconds(MARCH + 90 * 86_400).day();
+    assert!(reader.learnt_sources(&name("example.com"), later).unwrap().is_empty());
+    assert!(reader.learnt_selectors(&name("example.net"), today).unwrap().is_empty());
 }
