@@ -174,6 +174,12 @@ Examples:
   mailsonde db export --format csv > records.csv"
     )]
     Db(DbCommand),
+    /// Ask DNS about a domain's mail
+    #[command(after_help = "\
+Examples:
+  mailsonde dns spf example.com                    everything that the SPF record leads to
+  mailsonde dns spf example.com --ip 192.0.2.1     what it says to a mail from there, and why")]
+    Dns(DnsArguments),
     /// Check the configuration, or print an example of one
     #[command(
         subcommand,
@@ -380,6 +386,49 @@ pub struct MailboxPollArguments {
     /// Ask again for messages that were given up
     #[arg(long)]
     pub again: bool,
+}
+
+/// `dns`.
+#[derive(Debug, Clone, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct DnsArguments {
+    /// Answer from this zone file instead of the network
+    #[arg(long, global = true, value_name = "FILE")]
+    pub zone: Option<PathBuf>,
+    /// The command.
+    #[command(subcommand)]
+    pub command: DnsCommand,
+}
+
+/// The commands of `dns`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DnsCommand {
+    /// Draw all that a domain's SPF record leads to, or follow one check through it
+    #[command(after_help = "\
+Examples:
+  mailsonde dns spf example.com
+  mailsonde dns spf example.com --ip 192.0.2.1
+  mailsonde dns spf example.com --ip 2001:db8::1 --sender news@example.com --helo mail.example.com
+  mailsonde dns spf example.com --zone candidate.zone --format json
+
+Exit code 1 if anything gives permerror or there is no record; with --ip if the result is not pass.")]
+    Spf(DnsSpfArguments),
+}
+
+/// `dns spf`.
+#[derive(Debug, Clone, Args)]
+pub struct DnsSpfArguments {
+    /// The domain
+    pub domain: String,
+    /// Check a mail from this address
+    #[arg(long, value_name = "IP")]
+    pub ip: Option<std::net::IpAddr>,
+    /// Its sender: a local part, or an address of the domain [default: postmaster]
+    #[arg(long, value_name = "ADDRESS", requires = "ip")]
+    pub sender: Option<String>,
+    /// Its name in HELO, for macros [default: the domain]
+    #[arg(long, value_name = "NAME", requires = "ip")]
+    pub helo: Option<String>,
 }
 
 /// `messages`.

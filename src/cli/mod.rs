@@ -8,6 +8,7 @@ pub mod config;
 pub mod context;
 pub mod db;
 pub mod demo;
+pub mod dns;
 pub mod domains;
 pub mod exit;
 pub mod fail_if;
@@ -52,6 +53,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Messages(command) => messages::run(&context, &command, out),
         Command::Domains(command) => domains::run(&context, &command, out),
         Command::Db(command) => db::run(&context, &command, out),
+        Command::Dns(arguments) => dns::run(&context, &arguments, out),
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
         Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),

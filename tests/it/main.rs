@@ -52,3 +52,7 @@ mod suites;
 /// The resolvers against servers that misbehave, and against a real one with signed zones.
 #[cfg(test)]
 mod dns;
+
+/// SPF: the third-party cases, `dns spf`.
+#[cfg(test)]
+mod spf;

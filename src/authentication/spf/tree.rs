@@ -5,6 +5,7 @@
 //! pass, as far as it can be known without a sender: macros, `exists` and `ptr` make counts and addresses
 //! lower bounds. A name that several terms lead to is one node.
 
+mod breach;
 mod count;
 mod networks;
 mod overlap;
@@ -13,6 +14,7 @@ mod published;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
+pub use breach::{Breach, BreachKind};
 pub use count::{Authorized, Counts};
 pub use networks::{Addresses, Network, Ranges};
 pub use overlap::{Overlap, Place, Repeated};

@@ -121,6 +121,34 @@ fn macros_of_the_records_own_name_are_no_secret() {
 }
 
 #[test]
+fn what_gives_permerror_is_named_with_its_place() {
+    let cases = [
+        ("example.com TXT v=spf1 -all", ""),
+        ("example.com TXT v=spf1 -all\nexample.com TXT v=spf1 a:x", "0:-:several-records 0:0:single-label"),
+        (
+            "example.com TXT v=spf1 include:none.example include:example.com redirect=x.example",
+            "0:0:leads-nowhere 0:1:loop 0:2:leads-nowhere",
+        ),
+        (
+            "example.com TXT v=spf1 include:i.example\ni.example TXT v=spf1 mxx a:192.0.2.1",
+            "1:0:unknown-mechanism 1:1:address-as-domain",
+        ),
+        ("example.com TXT v=spf1 -all include:none.example", ""),
+        ("example.com TXT v=spf1 exists:a.test exists:b.test exists:c.test -all", "0:-:voids"),
+        ("example.com TXT v=spf1 ptr ptr ptr ptr ptr ptr ptr ptr ptr ptr ptr", "0:-:lookups"),
+        ("example.com TXT v=spf1 include:i.example\ni.example TXT !", ""),
+    ];
+    for (zone, want) in cases {
+        let breaches = tree_of(zone).0.breaches();
+        let told = breaches.iter().map(|breach| {
+            let term = breach.term.map_or("-".to_owned(), |term| term.to_string());
+            format!("{}:{term}:{}", breach.node, breach.kind.as_str())
+        });
+        assert_eq!(told.collect::<Vec<_>>().join(" "), want, "{zone}");
+    }
+}
+
+#[test]
 fn a_tree_without_end_is_cut() {
     let many = |term: &str, count: usize| {
         let terms: Vec<String> = (0..count).map(|at| format!("{term}:w{at}.example")).collect();
