@@ -456,3 +456,27 @@ pub const LEARNT_SELECTORS: u32 = 50;
 pub const LEARNT_SOURCES: u32 = 50;
 /// Days of reports from which selectors and sources are learnt.
 pub const LEARNT_DAYS: i32 = 35;
+// ---- Signatures ----
+
+/// Header of a message whose signatures are looked at, bytes; ARC of many hands takes 50 KiB.
+pub const SIGNED_HEADER_BYTES: usize = 1024 * 1024;
+/// Fields of such a header.
+pub const SIGNED_HEADER_FIELDS: usize = 2_000;
+/// Bytes read of the tags of one signature.
+pub const SIGNATURE_BYTES: usize = 64 * 1024;
+/// Signatures of one message that are verified: each costs a key look-up, and hashes the body if it wants.
+pub const SIGNATURES: usize = 10;
+/// Signatures of one message that are listed.
+pub const SIGNATURES_LISTED: usize = 100;
+/// Names of one `h=`; the longest seen in use are below a hundred, rspamd takes a thousand too.
+pub const SIGNED_NAMES: usize = 1_000;
+/// By how much the clock of a signer may be ahead before it is told.
+pub const SIGNATURE_CLOCK_SLACK: Duration = Duration::from_secs(300);
+/// Bytes of one key record; an RSA key of 8,192 bits takes 1,450.
+pub const KEY_RECORD_BYTES: usize = 16 * 1024;
+/// Key records at one selector that are tried; there should be one.
+pub const SELECTOR_KEYS: usize = 4;
+/// Instances of one ARC chain (RFC 8617 §4.2.1).
+pub const ARC_INSTANCES: u32 = 50;
+/// Names of one address that are led back to it; RFC 7208 §5.5 has the same number.
+pub const REVERSE_NAMES: usize = 10;

@@ -3,5 +3,9 @@
 //! Verdicts are values: a failure, a temporary error, a missing record are results like any other. What is
 //! asked of DNS goes through [`crate::dns::Answers`], so that a judgement can be repeated and tested.
 
+pub mod arc;
+pub mod dkim;
 pub mod dmarc;
+pub mod key;
+pub mod reverse;
 pub mod spf;

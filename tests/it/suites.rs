@@ -3,6 +3,12 @@
 
 use std::io::Write as _;
 
+/// ARC: the validation suite of ValiMail.
+mod arc;
+
+/// DKIM: corpora of messages and key records.
+mod dkim;
+
 /// DMARC: cases after RFC 9989.
 mod dmarc;
 

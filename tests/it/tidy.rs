@@ -50,7 +50,8 @@ const PURE: [&str; 9] =
     ["mail", "reports", "sources", "dns_health", "probe", "classify", "summary", "alert", "render"];
 
 /// Where a crate may be named: a folder, or a file, below `src`.
-const OWNED_CRATES: [(&str, &[&str]); 16] = [
+const OWNED_CRATES: [(&str, &[&str]); 17] = [
+    ("mail_auth", &["authentication"]),
     ("ureq", &["mailbox/oauth"]),
     ("rusqlite", &["store"]),
     ("mail_parser", &["mail"]),
