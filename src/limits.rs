@@ -432,6 +432,8 @@ pub const DNS_NOT_KNOWN_TTL: Duration = Duration::from_secs(5);
 pub const DNS_CACHE_ANSWERS: usize = 20_000;
 /// Size of the answers remembered, bytes, estimated.
 pub const DNS_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of a file with zones or trust anchors.
+pub const DNS_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 // ---- Health checks of DNS ----
 

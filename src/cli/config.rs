@@ -9,7 +9,7 @@ use crate::cli::args::ConfigCommand;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::example::EXAMPLE;
-use crate::config::{ListenerTls, Settings};
+use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.
@@ -53,6 +53,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
         sheet.notes.push("no [[recipient]]: `serve` would refuse all mail".to_owned());
     }
     context.output.print(&sheet, &TimeZone::UTC, out)?;
+    settings.dns.source()?;
     let unusable: Vec<String> = settings
         .secrets()
         .filter_map(|(table, secret)| secret.read().err().map(|error| format!("{table}: {error}")))
@@ -63,6 +64,21 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
             Err(Failure::usage(unusable.join("\n"), "a password comes from `env`, `file` or `command`"))
         }
     }
+}
+
+/// Who answers questions of DNS, in words.
+fn dns(settings: &DnsSettings) -> String {
+    if let Some(zone) = &settings.zone {
+        return match zone {
+            ZoneSource::File(file) => format!("from the zone file {}", file.display()),
+            ZoneSource::Text(_) => "from a built-in zone".to_owned(),
+        };
+    }
+    let servers: Vec<String> = settings.servers.iter().map(ToString::to_string).collect();
+    let servers = if servers.is_empty() { "servers of the system".to_owned() } else { servers.join(", ") };
+    let over = settings.tls.as_ref().map(|name| format!(" over TLS as {name}")).unwrap_or_default();
+    let validated = if settings.dnssec { "validated" } else { "not validated" };
+    format!("{servers}{over}, {validated}")
 }
 
 /// What is in force, in the order of the documentation.
@@ -104,6 +120,7 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
         let lost_after = route.lost_after.as_secs();
         say("route", format!("{}: to {} by {by}, lost after {lost_after} s", route.name, route.to));
     }
+    say("dns", dns(&settings.dns));
     for mailbox in &settings.mailboxes {
         let (kind, folders) = (mailbox.kind.as_str(), mailbox.folders.join(", "));
         let by = format!("{kind}://{}@{}:{}", mailbox.user, mailbox.host, mailbox.port);

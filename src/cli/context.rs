@@ -8,6 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::clock::{self, Timestamp};
 use crate::config::{self, Settings};
+use crate::daemon::dns::{self, Dns};
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::keys;
 use crate::limits;
@@ -66,6 +67,16 @@ impl Context {
             settings.store_path.clone_from(path);
         }
         Ok(settings)
+    }
+
+    /// Who answers questions of DNS, as `[dns]` says.
+    ///
+    /// Errors: wrong configuration.
+    pub fn dns(&self) -> Result<Dns, Failure> {
+        let settings = self.settings()?.dns;
+        // Read by itself first: a fault of a file is wrong use.
+        settings.source()?;
+        Ok(dns::connect(&settings)?)
     }
 
     /// Opens the store for writing, makes it if there is none, and tells it the watched domains.

@@ -3,6 +3,7 @@
 //! `file` reads what is written and collects every fault with its place; `sections` checks it table by table;
 //! `settings` is what comes out, with defaults; `secret` fetches passwords at the time of use. docs/configuration.md is the reference.
 
+pub mod dns;
 pub mod example;
 pub mod fault;
 pub mod file;
@@ -13,6 +14,7 @@ mod sections;
 pub mod senders;
 pub mod settings;
 
+pub use dns::{DnsSettings, DnsSource, ZoneSource};
 pub use fault::Fault;
 pub use load::{ConfigError, load};
 pub use mailbox::{MailboxAuth, MailboxSettings};

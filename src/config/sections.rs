@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::config::dns::read_dns;
 use crate::config::fault::nearest;
 use crate::config::file::Section;
 use crate::config::mailbox;
@@ -48,6 +49,10 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     read_domains(root, &mut settings);
     read_routes(root, &mut settings);
     settings.mailboxes = mailbox::read(root);
+    if let Some(dns) = root.section("dns") {
+        settings.dns = read_dns(&dns);
+        dns.finish();
+    }
     if let Some(retention) = root.section("retention") {
         settings.retention = read_retention(&retention);
         retention.finish();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::dns::DnsSettings;
 use crate::config::fault::Fault;
 use crate::config::file::{Section, Source};
 use crate::config::mailbox::MailboxSettings;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub routes: Vec<RouteSettings>,
     /// The mailboxes that are read, in the order of the file.
     pub mailboxes: Vec<MailboxSettings>,
+    /// Who answers questions of DNS.
+    pub dns: DnsSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
     /// A file with names of senders that stands over ours.
@@ -201,6 +204,7 @@ impl Settings {
             routes: Vec::new(),
             mailboxes: Vec::new(),
             retention: RetentionSettings::with_defaults(),
+            dns: DnsSettings::with_defaults(),
             sources_file: None,
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),
             notes: Vec::new(),

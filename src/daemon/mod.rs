@@ -1,6 +1,7 @@
 //! The wiring: receiver, reader, sender and store in one process.
 
 pub mod demo;
+pub mod dns;
 pub mod inbox;
 pub mod ingest;
 pub mod keys;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::settings::{ListenerTls, Settings};
+use crate::daemon::dns::{self, Dns};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
@@ -25,6 +26,7 @@ pub struct Service {
     sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
     addresses: Vec<SocketAddr>,
     mailboxes: Vec<tokio::task::JoinHandle<()>>,
+    dns: Dns,
 }
 
 /// A listening socket and whether STARTTLS is offered on it.
@@ -67,6 +69,7 @@ impl Service {
     pub fn start(settings: &Settings, listeners: Vec<BoundListener>) -> anyhow::Result<Self> {
         let store = open_store(settings)?;
         let ring = keys::load_or_create(store.path())?;
+        let dns = dns::connect(&settings.dns)?;
         let host_name = options::host_name(settings.receiver.host_name.as_deref());
         let wants_tls = listeners.iter().any(|listener| listener.tls == ListenerTls::StartTls);
         let tls = if wants_tls {
@@ -113,12 +116,17 @@ impl Service {
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, mailboxes })
+        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, mailboxes, dns })
     }
 
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Who answers questions of DNS.
+    pub fn dns(&self) -> &Dns {
+        &self.dns
     }
 
     /// Where the receiver listens.
