@@ -82,7 +82,8 @@ impl Address {
     /// Errors: `None` where a part is missing, too long (RFC 5321 §4.5.3.1) or holds a control character.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if text.bytes().any(|b| b.is_ascii_control()) {
+        // Also those outside ASCII: U+009B begins a sequence on a terminal as ESC does.
+        if text.contains(char::is_control) {
             return None;
         }
         let (local, rest) = if let Some(quoted) = text.strip_prefix('"') {
@@ -224,6 +225,8 @@ mod tests {
             ("a@", None),
             ("a b@example.com", None),
             ("a@b@example.com", None),
+            ("a\u{9b}b@example.com", None),
+            ("\"a\u{85}b\"@example.com", None),
         ];
         for (text, want) in cases {
             assert_eq!(Address::parse(text).map(|a| a.to_string()).as_deref(), want, "{text:?}");

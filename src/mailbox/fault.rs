@@ -96,12 +96,23 @@ impl Fault {
     }
 }
 
-/// A server's text, cut to what a message of ours has room for.
+/// A server's text on one line without controls, cut to what a message of ours has room for.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
+    let text = String::from_utf8_lossy(bytes).replace(char::is_control, " ");
     let text = text.trim();
     match text.char_indices().nth(limits::MAILBOX_TEXT_CHARS) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_servers_are_one_line_without_controls() {
+        assert_eq!(shown(b" +OK\x00\x1b[2J\r\n\xc2\x9bx \r\n"), "+OK  [2J   x");
+        assert_eq!(shown("\u{e9}".repeat(1_000).as_bytes()).chars().count(), limits::MAILBOX_TEXT_CHARS + 1);
     }
 }

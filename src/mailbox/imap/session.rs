@@ -527,7 +527,7 @@ pub(in crate::mailbox) fn is_ok(answer: &Answer) -> bool {
 /// What a response is, for a message about it.
 fn show(response: &Response) -> String {
     match response {
-        Response::Tagged(tag, answer) => format!("{tag} {}", answer.text),
+        Response::Tagged(tag, answer) => format!("{} {}", shown(tag.as_bytes()), answer.text),
         Response::Continue(text) => format!("+ {}", shown(text)),
         other => format!("{other:?}").chars().take(60).collect(),
     }

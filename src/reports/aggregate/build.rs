@@ -255,7 +255,9 @@ impl Builder {
             Element::Reason => {
                 self.text_at = None;
                 let text = std::mem::take(&mut self.text);
-                self.finish_reason(text.trim());
+                let clean = self.clean(Element::Reason, text.trim());
+                let clean = clean.as_deref().unwrap_or(&text).trim();
+                self.finish_reason(cut(clean));
                 self.text = text;
             }
             Element::Dkim => self.finish_dkim(),
@@ -279,15 +281,24 @@ impl Builder {
     #[inline]
     pub(super) fn leaf(&mut self, element: Element, text: &str) {
         let text = text.trim_ascii();
-        if text.bytes().any(|b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) {
-            let clean: String =
-                text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect();
-            self.deviations.note(quirk::CONTROL_CHARACTER, element.name(), text, &clean);
+        if let Some(clean) = self.clean(element, text) {
             return self.set(element, clean.trim());
         }
         // Blanks outside ASCII are rare: only then is the slower trimming worth it.
         let text = if text.is_ascii() { text } else { text.trim() };
         self.set(element, text);
+    }
+
+    /// A text without the control characters that XML forbids (XML 1.0 §2.2), if it has any.
+    #[inline]
+    fn clean(&mut self, element: Element, text: &str) -> Option<String> {
+        if !text.bytes().any(|b| b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) {
+            return None;
+        }
+        let clean: String =
+            text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r')).collect();
+        self.deviations.note(quirk::CONTROL_CHARACTER, element.name(), text, &clean);
+        Some(clean)
     }
 
     /// Puts a value into its place.

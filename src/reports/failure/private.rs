@@ -108,7 +108,14 @@ impl Redactor {
             let address = address.split('?').next().unwrap_or_default();
             return format!("mailto:{}", self.address(address));
         }
-        let Some((scheme, rest)) = text.split_once("://") else { return self.hash(text) };
+        // RFC 3986 §3.1. What is no scheme may be anything, such as words with an address in them.
+        let is_scheme = |scheme: &str| {
+            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        };
+        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+            return self.hash(text);
+        };
         let (authority, path) = match rest.find(['/', '?', '#']) {
             Some(end) => rest.split_at(end),
             None => (rest, ""),
@@ -230,7 +237,11 @@ mod tests {
         }
         assert!(redactor.uri("mailto:user@example.com?subject=x").ends_with("@example.com"));
         assert!(!redactor.uri("mailto:user@example.com").contains("user"));
-        assert!(redactor.uri("example.com/user").starts_with('~'));
+        for text in
+            ["example.com/user", "see user@example.com or http://a", "://user@example.com", "\u{fc}://a"]
+        {
+            assert!(redactor.uri(text).starts_with('~'), "{text}");
+        }
     }
 
     #[test]

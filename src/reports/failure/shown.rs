@@ -156,7 +156,8 @@ impl FailureReport {
         let quoted = original.map(|original| original.personal.reveal());
         let of_quoted = |text: Option<&String>| text.map(|text| view.secret(text));
         let extension = |(name, value): &(String, String)| match view {
-            View::Hidden(_) => name.clone(),
+            // A name is written by the reporter like everything else, and may hold an address.
+            View::Hidden(_) => view.text(name),
             View::Revealed => format!("{name}: {value}"),
         };
         ShownFailure {

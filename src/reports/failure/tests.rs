@@ -393,6 +393,14 @@ fn persons_are_hidden_unless_revealed() {
     assert_eq!(shown.reported_uris[0], "http://www.example.com/…");
     assert_eq!(shown.original_signatures, ["k1._domainkey.bulk.example.org"]);
     assert_eq!(shown.extensions, ["X-Internal"]);
+    // Names are written by the reporter, too.
+    let named = one(&FULL.replace("X-Internal:", "X-For-user@reporter.example:"));
+    let shown = named.shown(&redactor);
+    assert!(
+        !shown.extensions.is_empty() && !format!("{shown:?}").contains("user@"),
+        "{:?}",
+        shown.extensions
+    );
 
     let revealed = report.revealed();
     assert!(revealed.is_revealed);

@@ -68,6 +68,10 @@ pub fn read(bytes: &[u8], context: &TlsContext<'_>) -> Vec<Result<TlsDigest, Unr
         }
         rest = after.trim_start_matches(is_blank);
     }
+    if results.is_empty() {
+        // Control characters alone: blanks once they are read as text.
+        results.push(Err(unreadable(UnreadableKind::Empty, "nothing in it".to_owned())));
+    }
     results
 }
 

@@ -1,6 +1,5 @@
 //! Drives a [`Dialogue`] over a socket: addresses, time-outs, TLS, the record.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -182,6 +181,8 @@ struct Session<'s> {
     reader: ReplyReader,
     /// Waits.
     timeouts: &'s Timeouts,
+    /// The secrets that the server was told: it may send them back at any time from then on.
+    told: Vec<String>,
 }
 
 /// Does what the dialogue wants until it closes.
@@ -192,9 +193,13 @@ async fn run(
     dialogue: &mut Dialogue<'_>,
     record: &mut Record,
 ) {
-    let mut session =
-        Session { stream, pending: Vec::new(), reader: ReplyReader::default(), timeouts: &options.timeouts };
-    let secrets = dialogue.secrets();
+    let mut session = Session {
+        stream,
+        pending: Vec::new(),
+        reader: ReplyReader::default(),
+        timeouts: &options.timeouts,
+        told: Vec::new(),
+    };
     // Commands that are sent together leave in one write.
     let mut group: Vec<u8> = Vec::new();
     let mut began = clock::instant();
@@ -213,6 +218,9 @@ async fn run(
         let is_dot = action == Action::SendDot;
         match action {
             Action::Send { phase, bytes, shown } => {
+                if phase == Phase::Auth && session.told.is_empty() {
+                    session.told = dialogue.secrets();
+                }
                 group.extend_from_slice(&bytes);
                 record.due.push((phase, shown, clock::instant()));
             }
@@ -224,10 +232,8 @@ async fn run(
                 };
                 match session.receive(wait).await {
                     Ok(reply) => {
-                        let shown =
-                            if phase == Phase::Auth { redact(&reply, &secrets) } else { reply.clone() };
-                        record.step(phase, Some(shown.clone()), began);
-                        dialogue.on_reply(phase, shown);
+                        record.step(phase, Some(reply.clone()), began);
+                        dialogue.on_reply(phase, reply);
                     }
                     Err(fault) => {
                         record.step(phase, None, began);
@@ -273,10 +279,17 @@ async fn run(
 }
 
 impl Session<'_> {
-    /// Reads one reply within `wait`.
+    /// Reads one reply within `wait`; without any secret of ours that the server sends back.
     async fn receive(&mut self, wait: Duration) -> Result<Reply, Fault> {
         match timeout(wait, self.receive_unbounded()).await {
-            Ok(reply) => reply,
+            Ok(Ok(mut reply)) => {
+                for line in &mut reply.lines {
+                    *line = redact(std::mem::take(line), &self.told);
+                }
+                Ok(reply)
+            }
+            Ok(Err(Fault::Garbage(line))) => Err(Fault::Garbage(redact(line, &self.told))),
+            Ok(Err(fault)) => Err(fault),
             Err(_) => Err(Fault::Timeout(wait)),
         }
     }
@@ -372,20 +385,9 @@ fn broken(error: &std::io::Error) -> Fault {
     }
 }
 
-/// The reply without any secret that the server sent back.
-fn redact(reply: &Reply, secrets: &[String]) -> Reply {
-    let lines = reply
-        .lines
-        .iter()
-        .map(|line| {
-            let mut line = Cow::Borrowed(line.as_str());
-            for secret in secrets {
-                if line.contains(secret.as_str()) {
-                    line = Cow::Owned(line.replace(secret.as_str(), "…"));
-                }
-            }
-            line.into_owned()
-        })
-        .collect();
-    Reply { lines, ..reply.clone() }
+/// The text without any of the secrets.
+fn redact(text: String, secrets: &[String]) -> String {
+    secrets.iter().fold(text, |text, secret| {
+        if text.contains(secret.as_str()) { text.replace(secret.as_str(), "…") } else { text }
+    })
 }

@@ -291,6 +291,11 @@ fn a_reason_in_every_form() {
             vec![("forwarded", None), ("other", Some("x"))],
             vec![],
         ),
+        (
+            "<reason>sampled\0_out\u{1}</reason>",
+            vec![("sampled_out", None)],
+            vec![quirk::CONTROL_CHARACTER, quirk::REASON_TEXT],
+        ),
     ];
     for (text, want, noted) in cases {
         let record = RECORD.replace("</policy_evaluated>", &format!("{text}</policy_evaluated>"));
