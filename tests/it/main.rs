@@ -8,6 +8,9 @@ mod support;
 /// Benchmarks' and documents' claims that can be checked quickly; the house rules.
 mod tidy;
 
+/// What holds of every reader, whatever comes: the rules of the fuzz targets.
+mod fuzz;
+
 /// Reports in every wrapping: the third-party corpus, the vectors, the hostile set.
 mod reports;
 
