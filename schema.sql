@@ -230,7 +230,7 @@ CREATE TABLE record (
     PRIMARY KEY (domain_id, day, report_id, seq)
 ) STRICT, WITHOUT ROWID;
 
--- One row: the rows of one report that are not (or no longer) part of the store: being loaded, or removed.
+-- One row: the rows of one aggregate or TLS report that are not (or no longer) part of the store: being loaded, or removed.
 -- They are invisible, since there is no report, and deleted in slices; at start nothing of them remains.
 CREATE TABLE leftover (
     report_id  INTEGER PRIMARY KEY,
@@ -292,6 +292,7 @@ CREATE TABLE tls_report (
     end_at         INTEGER NOT NULL,   -- end-datetime, as reported, usually the last second
     content_sha256 BLOB NOT NULL,      -- of the values read
     policies       INTEGER NOT NULL,   -- rows in tls_policy
+    failures       INTEGER NOT NULL,   -- rows in tls_failure
     successful_sessions INTEGER NOT NULL, -- sum over its policies
     failed_sessions INTEGER NOT NULL,  -- sum over its policies, as their summaries say
     parser_version INTEGER NOT NULL,

@@ -12,6 +12,8 @@
 
 #[path = "support/child.rs"]
 mod child;
+#[path = "support/other_reports.rs"]
+mod other_reports;
 #[path = "support/reports.rs"]
 mod reports;
 
@@ -42,9 +44,17 @@ fn main() -> Result<()> {
     for number in 0..10_000 {
         reports::write_gzip(&many.join(format!("{number:05}.xml.gz")), number, 10)?;
     }
+    let (tls, failures) = (scratch.path().join("tls"), scratch.path().join("failures"));
+    other_reports::write_tls(&tls, 10_000)?;
+    other_reports::write_failures(&failures, 10_000)?;
     println!("| files | program | wall s | CPU s | peak MiB |");
     println!("| --- | --- | --- | --- | --- |");
-    for (name, folder) in [("the mix", &mix), ("10,000 reports of 10 records", &many)] {
+    for (name, folder) in [
+        ("the mix", &mix),
+        ("10,000 reports of 10 records", &many),
+        ("10,000 TLS reports", &tls),
+        ("10,000 failure reports", &failures),
+    ] {
         let mut figures = Vec::new();
         for round in 0..rounds {
             let database = scratch.path().join(format!("{round}.db"));

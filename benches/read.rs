@@ -16,6 +16,8 @@
 
 #[path = "support/hostile.rs"]
 mod hostile;
+#[path = "support/other_reports.rs"]
+mod other_reports;
 #[path = "support/reports.rs"]
 mod reports;
 
@@ -62,7 +64,7 @@ fn main() -> Result<()> {
     };
     the_mix(&mix, rounds)?;
     sizes(scratch.path())?;
-    others(scratch.path())?;
+    others(scratch.path(), rounds)?;
     let folder = scratch.path().join("hostile");
     std::fs::create_dir(&folder)?;
     hostile::write_hostile(&folder)?;
@@ -72,8 +74,7 @@ fn main() -> Result<()> {
 /// The table of the mix.
 fn the_mix(mix: &Path, rounds: usize) -> Result<()> {
     let own = std::env::current_exe()?;
-    let peer =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers/target/release/mail-auth-reader");
+    let peer = peer();
     let mut runs: Vec<(&str, Vec<Figure>)> = vec![("rows", vec![]), ("stream", vec![]), ("import", vec![])];
     if peer.is_file() {
         runs.push(("mail-auth 0.13.3", vec![]));
@@ -136,42 +137,62 @@ fn sizes(scratch: &Path) -> Result<()> {
 /// Files of each other kind.
 const OTHERS: u64 = 2_000;
 
-/// TLS reports, failure reports and bounces: copies of a shipped one under names of their own.
-fn others(scratch: &Path) -> Result<()> {
-    use std::io::Write as _;
+/// TLS reports and failure reports beside mail-auth; bounces are copies of a shipped one.
+fn others(scratch: &Path, rounds: usize) -> Result<()> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    println!("| {OTHERS} files | CPU s | files/s | peak MiB | items |\n| --- | ---: | ---: | ---: | ---: |");
+    println!("| {OTHERS} files | reader | CPU s | files/s | peak MiB | items |");
+    println!("| --- | --- | ---: | ---: | ---: | ---: |");
     for (kind, source) in [
-        ("TLS reports, gzip", "tls/plain.json"),
-        ("failure reports", "failure/dmarc-all-fields.eml"),
+        ("TLS reports, gzip", ""),
+        ("failure reports", ""),
         ("bounces", "dsn/postfix-alias.eml"),
         ("bounces in words", "dsn/qmail.eml"),
     ] {
-        let text = std::fs::read_to_string(fixtures.join(source))?;
         let folder = scratch.join(kind);
-        std::fs::create_dir(&folder)?;
-        for number in 0..OTHERS {
-            let own = text.replace("2026-11-22T00:00:00Z_example.com", &format!("{number}"));
-            if source.starts_with("tls/") {
-                let file = std::fs::File::create(folder.join(format!("{number}.json.gz")))?;
-                let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
-                writer.write_all(own.as_bytes())?;
-                writer.finish()?;
-            } else {
-                std::fs::write(folder.join(format!("{number}.eml")), own)?;
+        let mode = kind.split_once(' ').map_or(kind, |(first, _)| first).to_lowercase();
+        match mode.as_str() {
+            "tls" => other_reports::write_tls(&folder, OTHERS)?,
+            "failure" => other_reports::write_failures(&folder, OTHERS)?,
+            _ => {
+                let text = std::fs::read(fixtures.join(source))?;
+                std::fs::create_dir(&folder)?;
+                for number in 0..OTHERS {
+                    std::fs::write(folder.join(format!("{number}.eml")), &text)?;
+                }
             }
         }
-        let figure = run(Command::new(std::env::current_exe()?).args(["--child", "import"]).arg(&folder))?;
-        if figure.failed > 0 || figure.records == 0 {
-            bail!("{kind}: {} refused, {} items", figure.failed, figure.records);
+        let mut own = Command::new(std::env::current_exe()?);
+        own.args(["--child", "import"]).arg(&folder);
+        let mut peer = Command::new(peer());
+        peer.arg(&folder).arg(&mode);
+        let has_peer = source.is_empty() && self::peer().is_file();
+        for (name, command, is_run) in
+            [("mailsonde", &mut own, true), ("mail-auth 0.13.3", &mut peer, has_peer)]
+        {
+            if !is_run {
+                continue;
+            }
+            let figure = median(&(0..rounds).map(|_| run(command)).collect::<Result<Vec<_>>>()?);
+            if figure.failed > 0 || figure.records == 0 {
+                bail!("{kind}, {name}: {} refused, {} items", figure.failed, figure.records);
+            }
+            let seconds = seconds(figure.cpu_ns);
+            #[expect(clippy::cast_precision_loss, reason = "a rate for eyes")]
+            let rate = OTHERS as f64 / seconds;
+            println!(
+                "| {kind} | {name} | {seconds:.3} | {rate:.0} | {} | {} |",
+                figure.peak_kib / 1_024,
+                figure.records
+            );
         }
-        let seconds = seconds(figure.cpu_ns);
-        #[expect(clippy::cast_precision_loss, reason = "a rate for eyes")]
-        let rate = OTHERS as f64 / seconds;
-        println!("| {kind} | {seconds:.3} | {rate:.0} | {} | {} |", figure.peak_kib / 1_024, figure.records);
     }
     println!();
     Ok(())
+}
+
+/// The reader of mail-auth.
+fn peer() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/peers/target/release/mail-auth-reader")
 }
 
 /// The hostile set: what became of each, and what it cost.

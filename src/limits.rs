@@ -104,6 +104,9 @@ pub const DATE_BYTES: usize = 256;
 pub const TLS_REPORT_BYTES: usize = 32 * 1024 * 1024;
 /// Policies of one TLS report.
 pub const TLS_POLICIES: usize = 10_000;
+/// Domains of one TLS report: each is a report of its own in the store, and all are written in one transaction. Real ones
+/// have one or two.
+pub const TLS_DOMAINS: usize = 500;
 /// Failure details of one TLS report.
 pub const TLS_FAILURE_DETAILS: usize = 100_000;
 /// Policy strings kept of one policy: the lines of an MTA-STS policy or the TLSA records of a host.

@@ -28,9 +28,14 @@ const ORGANIZATIONS: [&str; 10] = [
 const SERVICES: [&str; 4] = ["sendgrid.example", "amazonses.example", "mailgun.example", "mcsv.example"];
 
 /// A small generator of random numbers (splitmix64).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    /// One that starts with `seed`.
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -39,11 +44,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[usize::try_from(self.below(words.len() as u64)).unwrap_or_default()]
     }
 }

@@ -61,6 +61,22 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The same without its failure details, which may be many.
+    pub fn without_details(&self) -> Self {
+        let Self { domain, policy_type, policy_domain, policy_strings, mx_hosts, successful, failed, .. } =
+            self;
+        Self {
+            domain: domain.clone(),
+            policy_type: policy_type.clone(),
+            policy_domain: policy_domain.clone(),
+            policy_strings: policy_strings.clone(),
+            mx_hosts: mx_hosts.clone(),
+            successful: *successful,
+            failed: *failed,
+            failure_details: Vec::new(),
+        }
+    }
+
     /// Sessions of all failure details, saturating.
     pub fn detailed(&self) -> u64 {
         self.failure_details

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::record::{self, Place};
 use super::writer::{Work, Writer};
-use super::{StoreError, aggregate, intern, unclaimed};
+use super::{StoreError, aggregate, intern, tls, unclaimed};
 use crate::clock;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
@@ -47,19 +47,38 @@ pub(super) fn begin(writer: &Writer, digest: &ReportDigest) -> Result<Option<Loa
         let domain_id = intern::domain(work, digest.key.domain.as_str())?;
         let domain_name_id = intern::name(work, digest.key.domain.as_str())?;
         let place = Place { domain_id, day: aggregate::days(&digest).0, report_id: work.ids.next(work.now) };
-        let row = (place.report_id, place.domain_id, place.day, "loading");
-        work.connection.prepare_cached(INSERT)?.execute(row)?;
+        announce(work, place)?;
         Ok(Some(LoadingId { place, domain_name_id }))
     })
+}
+
+/// Notes that rows without a report are being written: they are found and removed if it does not come to one.
+pub(super) fn announce(work: &Work<'_>, place: Place) -> Result<(), StoreError> {
+    let row = (place.report_id, place.domain_id, place.day, "loading");
+    work.connection.prepare_cached(INSERT)?.execute(row)?;
+    Ok(())
+}
+
+/// Fails if rows of a report are not awaited any more.
+pub(super) fn check(work: &Work<'_>, place: Place) -> Result<(), StoreError> {
+    if work.connection.prepare_cached(IS_LOADING)?.exists([place.report_id])? {
+        return Ok(());
+    }
+    Err(StoreError::Contradiction("the report is not being loaded any more".to_owned()))
+}
+
+/// The rows have their report.
+pub(super) fn end(work: &Work<'_>, place: Place) -> Result<(), StoreError> {
+    check(work, place)?;
+    work.connection.prepare_cached(DELETE)?.execute([place.report_id])?;
+    Ok(())
 }
 
 /// See [`super::Store::push`]. A slice that could not be written shows when the report is taken.
 pub(super) fn push(writer: &Writer, loading: LoadingId, records: Vec<Record>) -> Result<(), StoreError> {
     let bytes = records.iter().map(Record::memory_bytes).sum();
     let work = move |work: &mut Work<'_>| {
-        if !work.connection.prepare_cached(IS_LOADING)?.exists([loading.place.report_id])? {
-            return Err(StoreError::Contradiction("the report is not being loaded any more".to_owned()));
-        }
+        check(work, loading.place)?;
         let seq = record::next_seq(work, loading.place)?;
         record::insert(work, loading.place, loading.domain_name_id, seq, &records)
     };
@@ -77,10 +96,8 @@ pub(super) fn abandon(writer: &Writer, loading: LoadingId) -> Result<(), StoreEr
 
 /// Gives up a report that is being loaded. One that became a report meanwhile is not touched.
 pub(super) fn give_up(work: &mut Work<'_>, loading: LoadingId) -> Result<(), StoreError> {
-    if work.connection.prepare_cached(IS_LOADING)?.exists([loading.place.report_id])? {
-        return leave(work, loading.place);
-    }
-    Err(StoreError::Contradiction("the report is not being loaded any more".to_owned()))
+    check(work, loading.place)?;
+    leave(work, loading.place)
 }
 
 /// Makes loaded rows part of a report that is written in the same transaction.
@@ -101,8 +118,7 @@ pub(super) fn take(
     if rows != record::integer(digest.records) {
         return Err(again(&format!("{} records announced, {rows} loaded", digest.records)));
     }
-    work.connection.prepare_cached(DELETE)?.execute([place.report_id])?;
-    Ok(())
+    end(work, place)
 }
 
 /// Leaves the rows of a report to be removed later; there must be no report any more.
@@ -144,6 +160,7 @@ pub(super) fn remove_slice(connection: &Connection, time: Duration) -> Result<bo
                     first + SLICE,
                 ))?;
             }
+            None if tls::remove_slice(connection, (domain_id, day, report_id))? => {}
             None => {
                 connection.prepare_cached(DELETE)?.execute([report_id])?;
             }

@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, bounce, failure, probe, raw, reprocess, source, tls, unclaimed,
+    Reading, StoreError, aggregate, bounce, failure, loading, probe, raw, reprocess, source, tls, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -182,6 +182,7 @@ pub(super) fn queue_finish_with(
         MessageRef::New(message) => Some(body_sha256(&message.body)),
         MessageRef::Stored(_) => None,
     };
+    let loaded = tls::load(writer, &reading.tls)?;
     let mut bytes = 1_024 + reading.packed.as_ref().map_or(0, Packed::len);
     if let MessageRef::New(message) = &message {
         bytes += memory_bytes(message);
@@ -202,9 +203,10 @@ pub(super) fn queue_finish_with(
                 for report in &reading.reports {
                     aggregate::drop_rows(work, &report.rows)?;
                 }
+                tls::give_up(work, &loaded)?;
                 known_already(work, id)?
             }
-            None => finish(work, message, sha256, reading)?,
+            None => finish(work, message, sha256, reading, loaded)?,
         };
         also(work, &finished)?;
         Ok(finished)
@@ -239,6 +241,7 @@ fn finish(
     message: MessageRef,
     sha256: Option<[u8; 32]>,
     reading: Reading,
+    loaded: tls::Loaded,
 ) -> Result<Finished, StoreError> {
     let id = match message {
         MessageRef::Stored(id) => id,
@@ -257,7 +260,13 @@ fn finish(
         .prepare_cached(PENDING)?
         .query_row([id.0], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?)))
         .optional()?;
-    let Some((received_at_ms, raw_id, was_read)) = pending else { return already_finished(work, id) };
+    let Some((received_at_ms, raw_id, was_read)) = pending else {
+        for report in &reading.reports {
+            aggregate::drop_rows(work, &report.rows)?;
+        }
+        tls::give_up(work, &loaded)?;
+        return already_finished(work, id);
+    };
     let mut removed = reprocess::Removed::default();
     if was_read {
         // What an earlier reading gave goes in the same transaction in which the new one comes.
@@ -315,15 +324,18 @@ fn finish(
         });
     }
     let mut others = Vec::new();
-    for read in &tls_reports {
+    for (read, loaded) in tls_reports.iter().zip(loaded) {
         note(&mut deviations, &read.digest.deviations);
-        for of_domain in &read.digest.domains {
+        for (of_domain, loaded) in read.digest.domains.iter().zip(loaded) {
             let domain = of_domain.key.domain.as_ref();
             others.push(if unclaimed::is_claimed(work, domain)? {
-                tls::store(work, &origin, read, of_domain)?
+                tls::store(work, &origin, read, of_domain, loaded)?
             } else {
                 let domain = domain.map_or("", DomainName::as_str);
                 unclaimed::store(work, id, seq.next().unwrap_or(0), domain, 0)?;
+                if let Some(loaded) = loaded {
+                    loading::leave(work, loaded)?;
+                }
                 Outcome::Unclaimed
             });
         }

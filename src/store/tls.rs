@@ -1,13 +1,16 @@
 //! TLS reports: what each says of one domain, kept as it came; one of each key counts.
 //!
+//! Many rows are written ahead in slices, invisible until their report is there ([`loading`]), and removed in slices.
 //! The rules are those of aggregate reports ([`one_key`]). There is no roll-up: a reporter sends one such report a
 //! day and domain, so that answers are summed from the rows.
+
+use rusqlite::{Connection, OptionalExtension};
 
 use super::aggregate::Origin;
 use super::one_key::{self, Change, Claim, Settlement, Status};
 use super::record::Place;
-use super::writer::Work;
-use super::{MessageId, Outcome, ReadTls, StoreError, intern, record, source};
+use super::writer::{Work, Writer};
+use super::{MessageId, Outcome, ReadTls, StoreError, intern, loading, record, source, unclaimed};
 use crate::limits;
 use crate::mail::DomainName;
 use crate::reports::tls::{FailureDetail, Policy, TlsDigest, TlsDomain};
@@ -15,10 +18,10 @@ use crate::summary::Trust;
 
 const INSERT: &str = "INSERT INTO tls_report (domain_id, day, report_id, last_day, is_future, status,
     is_conflicting, duplicate_of, message_id, place, received_at_ms, trust, own_trust, reporter_id, external_id,
-    begin_at, end_at, content_sha256, policies, successful_sessions, failed_sessions, parser_version,
+    begin_at, end_at, content_sha256, policies, failures, successful_sessions, failed_sessions, parser_version,
     organization_name, contact_info, written_id, deviations)
     VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    $23, $24, $25)";
+    $23, $24, $25, $26)";
 const INSERT_POLICY: &str = "INSERT INTO tls_policy (domain_id, day, report_id, seq, policy_type, policy_domain,
     policy_string, mx_host, successful_sessions, failed_sessions) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const INSERT_FAILURE: &str = "INSERT INTO tls_failure (domain_id, day, report_id, policy_seq, seq, result_type,
@@ -31,13 +34,29 @@ const UNDER_KEY: &str =
     WHERE +domain_id = $1 AND reporter_id = $2 AND external_id = $3 AND begin_at = $4 AND end_at = $5";
 const SET: &str = "UPDATE tls_report SET status = $1, is_conflicting = $2, duplicate_of = $3, trust = $4
     WHERE domain_id = $5 AND day = $6 AND report_id = $7";
-const DELETE: [&str; 3] = [
-    "DELETE FROM tls_report WHERE domain_id = $1 AND day = $2 AND report_id = $3",
+const ROWS: &str = "SELECT CASE WHEN status = 'duplicate' THEN 0 ELSE policies + failures END FROM tls_report
+    WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE: &str = "DELETE FROM tls_report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE_ROWS: [&str; 2] = [
     "DELETE FROM tls_policy WHERE domain_id = $1 AND day = $2 AND report_id = $3",
     "DELETE FROM tls_failure WHERE domain_id = $1 AND day = $2 AND report_id = $3",
 ];
+const LOADED: &str =
+    "SELECT (SELECT COUNT(*) FROM tls_policy WHERE domain_id = $1 AND day = $2 AND report_id = $3)
+    + (SELECT COUNT(*) FROM tls_failure WHERE domain_id = $1 AND day = $2 AND report_id = $3)";
+const FIRST_FAILURE: &str = "SELECT policy_seq, seq FROM tls_failure
+    WHERE domain_id = $1 AND day = $2 AND report_id = $3 ORDER BY policy_seq, seq LIMIT 1";
+const DELETE_FAILURES: &str = "DELETE FROM tls_failure
+    WHERE domain_id = $1 AND day = $2 AND report_id = $3 AND policy_seq = $4 AND seq < $5";
+const FIRST_POLICY: &str =
+    "SELECT MIN(seq) FROM tls_policy WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const DELETE_POLICIES: &str = "DELETE FROM tls_policy
+    WHERE domain_id = $1 AND day = $2 AND report_id = $3 AND seq < $4";
 const OF_MESSAGE: &str = "SELECT domain_id, reporter_id, external_id, begin_at, end_at FROM tls_report
     WHERE message_id = $1";
+
+/// Rows that are written with their report; more are written ahead in slices of this length.
+const ROWS_AT_ONCE: usize = 1_000;
 
 /// What makes two reports the same report, in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +75,129 @@ pub(super) fn memory_bytes(read: &ReadTls) -> usize {
     2_048 + 1_024 * policies.len() + 256 * details
 }
 
+// ---- Writing ahead ----
+
+/// Where rows of reports were written ahead: for each report and domain, in their order.
+pub(super) type Loaded = Vec<Vec<Option<Place>>>;
+
+/// Writes the rows of long reports in slices; blocks while too much is queued. Short ones have no place.
+///
+/// Errors: those of the store; nothing stays then that is not removed later.
+pub(super) fn load(writer: &Writer, reports: &[ReadTls]) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::new();
+    for read in reports {
+        let mut places = Vec::new();
+        for of_domain in &read.digest.domains {
+            let place = match load_one(writer, &read.digest, of_domain) {
+                Ok(place) => place,
+                Err(error) => {
+                    loaded.push(places);
+                    // The error says more than what giving up would.
+                    let _ = writer.run(move |work| give_up(work, &loaded));
+                    return Err(error);
+                }
+            };
+            places.push(place);
+        }
+        loaded.push(places);
+    }
+    Ok(loaded)
+}
+
+/// Writes ahead what a report says of one domain, if it is long and wanted.
+fn load_one(writer: &Writer, digest: &TlsDigest, of_domain: &TlsDomain) -> Result<Option<Place>, StoreError> {
+    if rows_of(digest, of_domain) <= ROWS_AT_ONCE {
+        return Ok(None);
+    }
+    let day = digest.days.first().0;
+    let (report, wanted) = (&digest.report, of_domain.clone());
+    let names = (report.organization_name.clone(), report.contact_info.clone());
+    let begun = writer.run(move |work| {
+        if !unclaimed::is_claimed(work, wanted.key.domain.as_ref())? {
+            return Ok(None);
+        }
+        let key = key_of(work, (names.0.as_deref(), names.1.as_deref()), &wanted)?;
+        if under_key(work, &key)?.iter().any(|(_, claim)| claim.has_rows_of(&wanted.content_sha256)) {
+            return Ok(None);
+        }
+        let place = Place { domain_id: key.domain_id, day, report_id: work.ids.next(work.now) };
+        loading::announce(work, place)?;
+        Ok(Some(place))
+    })?;
+    let Some(place) = begun else { return Ok(None) };
+    let mut slice = Slice::default();
+    for (seq, policy) in (0i64..).zip(policies_of(digest, of_domain)) {
+        slice.policies.push((seq, policy.without_details()));
+        let mut from = 0i64;
+        for details in policy.failure_details.chunks(ROWS_AT_ONCE) {
+            slice.failures.push((seq, from, details.to_vec()));
+            from += i64::try_from(details.len()).unwrap_or(i64::MAX);
+            slice.push_if_full(writer, place)?;
+        }
+        slice.push_if_full(writer, place)?;
+    }
+    slice.push(writer, place)?;
+    Ok(Some(place))
+}
+
+/// Rows that are written in one go.
+#[derive(Default)]
+struct Slice {
+    policies: Vec<(i64, Policy)>,
+    /// Number of the policy and of the first of its failures.
+    failures: Vec<(i64, i64, Vec<FailureDetail>)>,
+}
+
+impl Slice {
+    /// Queues the rows if they are enough.
+    fn push_if_full(&mut self, writer: &Writer, place: Place) -> Result<(), StoreError> {
+        let failures: usize = self.failures.iter().map(|(_, _, details)| details.len()).sum();
+        if self.policies.len() + failures >= ROWS_AT_ONCE { self.push(writer, place) } else { Ok(()) }
+    }
+
+    /// Queues the rows. One that could not be written shows when the report is taken.
+    fn push(&mut self, writer: &Writer, place: Place) -> Result<(), StoreError> {
+        let Self { policies, failures } = std::mem::take(self);
+        let details: usize = failures.iter().map(|(_, _, details)| details.len()).sum();
+        let bytes = 1_024 * policies.len() + 256 * details;
+        let work = move |work: &mut Work<'_>| {
+            loading::check(work, place)?;
+            for (seq, policy) in &policies {
+                insert_policy(work, place, *seq, policy)?;
+            }
+            for (policy_seq, from, details) in &failures {
+                insert_failures(work, place, *policy_seq, *from, details)?;
+            }
+            Ok(())
+        };
+        writer.queue(bytes, work, Box::new(|_| {}))
+    }
+}
+
+/// Gives up what was written ahead and is not needed.
+pub(super) fn give_up(work: &mut Work<'_>, loaded: &Loaded) -> Result<(), StoreError> {
+    for place in loaded.iter().flatten().flatten() {
+        loading::leave(work, *place)?;
+    }
+    Ok(())
+}
+
+/// Makes rows that were written ahead part of a report that is written in the same transaction.
+fn take(work: &Work<'_>, place: Place, key: &Key, day: i32, rows: usize) -> Result<(), StoreError> {
+    let again = |what: &str| StoreError::Contradiction(format!("TLS report {}: {what}", key.external_id));
+    if (place.domain_id, place.day) != (key.domain_id, day) {
+        return Err(again("its rows were loaded for another domain or day"));
+    }
+    let loaded: i64 = work
+        .connection
+        .prepare_cached(LOADED)?
+        .query_row((place.domain_id, place.day, place.report_id), |row| row.get(0))?;
+    if usize::try_from(loaded) != Ok(rows) {
+        return Err(again(&format!("{rows} rows announced, {loaded} loaded")));
+    }
+    loading::end(work, place)
+}
+
 // ---- Storing ----
 
 /// Stores what a report says of one domain and settles its key.
@@ -64,21 +206,36 @@ pub(super) fn store(
     origin: &Origin,
     read: &ReadTls,
     of_domain: &TlsDomain,
+    loaded: Option<Place>,
 ) -> Result<Outcome, StoreError> {
     let digest = &read.digest;
-    let key = key_of(work, digest, of_domain)?;
+    let names = (digest.report.organization_name.as_deref(), digest.report.contact_info.as_deref());
+    let key = key_of(work, names, of_domain)?;
     let held = under_key(work, &key)?;
     let same = held.iter().find(|(_, claim)| claim.has_rows_of(&of_domain.content_sha256));
-    let place =
-        Place { domain_id: key.domain_id, day: digest.days.first().0, report_id: work.ids.next(work.now) };
-    let domain = of_domain.key.domain.as_ref();
+    let day = digest.days.first().0;
+    let mut place = Place { domain_id: key.domain_id, day, report_id: work.ids.next(work.now) };
     if let Some((_, same)) = same {
         let (of, message_id) = (same.report_id, same.message_id);
+        if let Some(loaded) = loaded {
+            loading::leave(work, loaded)?;
+        }
         insert(work, origin, read, of_domain, &key, place, (Status::Duplicate, Some(of)))?;
         settle(work, &key)?;
         return Ok(Outcome::Duplicate { of: message_id });
     }
-    insert_policies(work, place, policies_of(digest, domain))?;
+    match loaded {
+        Some(loaded) => {
+            take(work, loaded, &key, day, rows_of(digest, of_domain))?;
+            place = loaded;
+        }
+        None => {
+            for (seq, policy) in (0i64..).zip(policies_of(digest, of_domain)) {
+                insert_policy(work, place, seq, policy)?;
+                insert_failures(work, place, seq, 0, &policy.failure_details)?;
+            }
+        }
+    }
     let status = if held.is_empty() { Status::Counted } else { Status::SetAside };
     insert(work, origin, read, of_domain, &key, place, (status, None))?;
     let settled = settle(work, &key)?;
@@ -87,23 +244,26 @@ pub(super) fn store(
 }
 
 /// The policies of one domain, in order.
-fn policies_of<'d>(
-    digest: &'d TlsDigest,
-    domain: Option<&'d DomainName>,
-) -> impl Iterator<Item = &'d Policy> + 'd {
-    digest.report.policies.iter().filter(move |policy| policy.domain.as_ref() == domain)
+fn policies_of<'d>(digest: &'d TlsDigest, of_domain: &'d TlsDomain) -> impl Iterator<Item = &'d Policy> + 'd {
+    of_domain.policies.iter().filter_map(|at| digest.report.policies.get(*at))
 }
 
-/// The key of what a report says of a domain.
-fn key_of(work: &mut Work<'_>, digest: &TlsDigest, of_domain: &TlsDomain) -> Result<Key, StoreError> {
+/// Rows of the policies and failures of one domain.
+fn rows_of(digest: &TlsDigest, of_domain: &TlsDomain) -> usize {
+    policies_of(digest, of_domain).map(|policy| 1 + policy.failure_details.len()).sum()
+}
+
+/// The key of what a report says of a domain, with the names of its reporter as written.
+fn key_of(
+    work: &mut Work<'_>,
+    (name, contact): (Option<&str>, Option<&str>),
+    of_domain: &TlsDomain,
+) -> Result<Key, StoreError> {
     let key = &of_domain.key;
     // A reporter that sends aggregate reports too is known by how those name it.
     let reporter_id = match intern::known_reporter(work, &key.reporter)? {
         Some(id) => id,
-        None => {
-            let (name, contact) = (&digest.report.organization_name, &digest.report.contact_info);
-            intern::reporter(work, &key.reporter, name.as_deref(), contact.as_deref())?
-        }
+        None => intern::reporter(work, &key.reporter, name, contact)?,
     };
     Ok(Key {
         domain_id: intern::domain(work, key.domain.as_ref().map_or("", DomainName::as_str))?,
@@ -127,7 +287,8 @@ fn insert(
     let digest = &read.digest;
     let report = &digest.report;
     let last_day = digest.days.last().0.min(place.day.saturating_add(limits::REPORT_SPREAD_DAYS));
-    let policies = policies_of(digest, of_domain.key.domain.as_ref()).count();
+    let policies = of_domain.policies.len();
+    let failures = rows_of(digest, of_domain).saturating_sub(policies);
     work.connection.prepare_cached(INSERT)?.execute(rusqlite::params![
         place.domain_id,
         place.day,
@@ -147,6 +308,7 @@ fn insert(
         key.end_at,
         &of_domain.content_sha256[..],
         i64::try_from(policies).unwrap_or(i64::MAX),
+        i64::try_from(failures).unwrap_or(i64::MAX),
         record::integer(of_domain.successful),
         record::integer(of_domain.failed),
         origin.parser_version,
@@ -158,41 +320,34 @@ fn insert(
     Ok(())
 }
 
-/// Writes the policies of a report with their failures.
-fn insert_policies<'d>(
-    work: &Work<'_>,
-    place: Place,
-    policies: impl Iterator<Item = &'d Policy>,
-) -> Result<(), StoreError> {
-    let mut statement = work.connection.prepare_cached(INSERT_POLICY)?;
-    for (seq, policy) in (0i64..).zip(policies) {
-        statement.execute((
-            place.domain_id,
-            place.day,
-            place.report_id,
-            seq,
-            policy.policy_type.as_str(),
-            policy.policy_domain.as_ref().map(DomainName::as_str),
-            super::message::json_array(policy.policy_strings.iter().cloned()),
-            super::message::json_array(policy.mx_hosts.iter().cloned()),
-            policy.successful.map(record::integer),
-            policy.failed.map(record::integer),
-        ))?;
-        insert_failures(work, place, seq, &policy.failure_details)?;
-    }
+/// Writes one policy of a report, without its failures.
+fn insert_policy(work: &Work<'_>, place: Place, seq: i64, policy: &Policy) -> Result<(), StoreError> {
+    work.connection.prepare_cached(INSERT_POLICY)?.execute((
+        place.domain_id,
+        place.day,
+        place.report_id,
+        seq,
+        policy.policy_type.as_str(),
+        policy.policy_domain.as_ref().map(DomainName::as_str),
+        super::message::json_array(policy.policy_strings.iter().cloned()),
+        super::message::json_array(policy.mx_hosts.iter().cloned()),
+        policy.successful.map(record::integer),
+        policy.failed.map(record::integer),
+    ))?;
     Ok(())
 }
 
-/// Writes the failures of one policy.
+/// Writes failures of one policy, numbered from `from` on.
 fn insert_failures(
     work: &Work<'_>,
     place: Place,
     policy_seq: i64,
+    from: i64,
     details: &[FailureDetail],
 ) -> Result<(), StoreError> {
     let mut statement = work.connection.prepare_cached(INSERT_FAILURE)?;
     let (mut sending, mut receiving) = (Vec::new(), Vec::new());
-    for (seq, detail) in (0i64..).zip(details) {
+    for (seq, detail) in (from..).zip(details) {
         let has_sending = source::write(&detail.sending_mta_ip, &mut sending);
         let has_receiving = source::write(&detail.receiving_ip, &mut receiving);
         statement.execute(rusqlite::params![
@@ -264,7 +419,7 @@ pub(super) fn settle(work: &Work<'_>, key: &Key) -> Result<Settlement, StoreErro
 // ---- Removing ----
 
 /// Removes the reports that a message brought. The keys returned are to be settled afterwards.
-pub(super) fn remove(work: &Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
+pub(super) fn remove(work: &mut Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
     let mut keys: Vec<Key> = Vec::new();
     let mut statement = work.connection.prepare_cached(OF_MESSAGE)?;
     let rows = statement.query_map([id.0], |row| {
@@ -287,14 +442,47 @@ pub(super) fn remove(work: &Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreEr
             if claim.message_id != id {
                 continue;
             }
-            for sql in DELETE {
-                work.connection.prepare_cached(sql)?.execute((
-                    place.domain_id,
-                    place.day,
-                    place.report_id,
-                ))?;
-            }
+            remove_report(work, place)?;
         }
     }
     Ok(keys)
+}
+
+/// Removes a report: its rows at once, or later in slices where they are many.
+pub(super) fn remove_report(work: &mut Work<'_>, place: Place) -> Result<(), StoreError> {
+    let key = (place.domain_id, place.day, place.report_id);
+    let rows: Option<i64> =
+        work.connection.prepare_cached(ROWS)?.query_row(key, |row| row.get(0)).optional()?;
+    work.connection.prepare_cached(DELETE)?.execute(key)?;
+    match rows {
+        None | Some(0) => {}
+        Some(rows) if usize::try_from(rows).is_ok_and(|rows| rows > ROWS_AT_ONCE) => {
+            loading::leave(work, place)?;
+        }
+        Some(_) => {
+            for sql in DELETE_ROWS {
+                work.connection.prepare_cached(sql)?.execute(key)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes a slice of rows whose report is gone. False if there are none.
+pub(super) fn remove_slice(connection: &Connection, key: (i64, i32, i64)) -> Result<bool, StoreError> {
+    let (domain_id, day, report_id) = key;
+    let most = i64::try_from(ROWS_AT_ONCE).unwrap_or(i64::MAX);
+    let first = connection
+        .prepare_cached(FIRST_FAILURE)?
+        .query_row(key, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
+        .optional()?;
+    if let Some((policy_seq, seq)) = first {
+        let row = (domain_id, day, report_id, policy_seq, seq + most);
+        connection.prepare_cached(DELETE_FAILURES)?.execute(row)?;
+        return Ok(true);
+    }
+    let first: Option<i64> = connection.prepare_cached(FIRST_POLICY)?.query_row(key, |row| row.get(0))?;
+    let Some(seq) = first else { return Ok(false) };
+    connection.prepare_cached(DELETE_POLICIES)?.execute((domain_id, day, report_id, seq + most))?;
+    Ok(true)
 }

@@ -50,10 +50,15 @@ const TLS_COPIES: &str =
 const TLS_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM tls_report AS r
     WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
 const TLS_ORPHANS: &str = "SELECT COUNT(*) FROM tls_policy AS c WHERE NOT EXISTS (SELECT 1 FROM tls_report AS r
-    WHERE r.domain_id = c.domain_id AND r.day = c.day AND r.report_id = c.report_id AND r.status <> 'duplicate')";
+    WHERE r.domain_id = c.domain_id AND r.day = c.day AND r.report_id = c.report_id AND r.status <> 'duplicate')
+    AND NOT EXISTS (SELECT 1 FROM leftover AS l WHERE l.report_id = c.report_id)";
 const TLS_ORPHAN_FAILURES: &str = "SELECT COUNT(*) FROM tls_failure AS f WHERE NOT EXISTS (SELECT 1
     FROM tls_policy AS c WHERE c.domain_id = f.domain_id AND c.day = f.day AND c.report_id = f.report_id
-        AND c.seq = f.policy_seq)";
+        AND c.seq = f.policy_seq)
+    AND NOT EXISTS (SELECT 1 FROM leftover AS l WHERE l.report_id = f.report_id)";
+const TLS_ROWS: &str = "SELECT COUNT(*) FROM tls_report AS r WHERE r.status <> 'duplicate' AND r.failures <>
+    (SELECT COUNT(*) FROM tls_failure AS f WHERE f.domain_id = r.domain_id AND f.day = r.day
+        AND f.report_id = r.report_id)";
 const BOUNCES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM bounce AS b
     WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = b.message_id)";
 const FAILURES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM failure_report AS q
@@ -135,6 +140,7 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
         (FAILURE_COPIES, "copies of failure reports that are not there"),
         (TLS_ORPHANS, "policies without their TLS report"),
         (TLS_ORPHAN_FAILURES, "failures without their policy"),
+        (TLS_ROWS, "TLS reports with another number of failures than they say"),
     ] {
         let number: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         if number != 0 {

@@ -5,6 +5,7 @@
 mod counting;
 mod dns;
 mod failing;
+mod long_tls;
 pub(crate) mod make;
 mod querying;
 mod receiving;

@@ -61,6 +61,8 @@ pub struct TlsDomain {
     pub successful: u64,
     /// Failed sessions.
     pub failed: u64,
+    /// Places of its policies in the report, rising.
+    pub policies: Vec<usize>,
 }
 
 /// Sessions of one domain under one type of policy, as the summaries say.
@@ -255,9 +257,9 @@ fn domains(
     fallback: Option<&DomainName>,
     sessions: &BTreeMap<SessionCell, (u64, u64)>,
 ) -> Vec<TlsDomain> {
-    let mut policies: BTreeMap<Option<&DomainName>, Vec<[u8; 32]>> = BTreeMap::new();
-    for policy in &report.policies {
-        policies.entry(policy.domain.as_ref()).or_default().push(policy_hash(policy));
+    let mut policies: BTreeMap<Option<&DomainName>, Vec<usize>> = BTreeMap::new();
+    for (at, policy) in report.policies.iter().enumerate() {
+        policies.entry(policy.domain.as_ref()).or_default().push(at);
     }
     if policies.is_empty() {
         policies.insert(fallback, Vec::new());
@@ -271,7 +273,9 @@ fn domains(
         report.report_id.chars().filter(|c| !c.is_whitespace() && !matches!(c, '<' | '>')).collect();
     policies
         .into_iter()
-        .map(|(domain, mut hashes)| {
+        .map(|(domain, places)| {
+            let own = places.iter().filter_map(|at| report.policies.get(*at));
+            let mut hashes: Vec<[u8; 32]> = own.map(policy_hash).collect();
             hashes.sort_unstable();
             let mut hash = Hash::new();
             hash.option(report.organization_name.as_deref());
@@ -295,6 +299,7 @@ fn domains(
                 content_sha256: finish(hash.0),
                 successful,
                 failed,
+                policies: places,
             }
         })
         .collect()

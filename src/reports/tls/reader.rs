@@ -180,7 +180,12 @@ fn read_value(
             let reason = format!("the counts add up to over {most} sessions, which cannot be");
             return Err((UnreadableKind::Malformed, reason));
         }
-        Ok(TlsDigest::new(report, &fallbacks, context.now, understanding.deviations))
+        let digest = TlsDigest::new(report, &fallbacks, context.now, understanding.deviations);
+        if digest.domains.len() > limits::TLS_DOMAINS {
+            let reason = format!("too large: a TLS report about {} domains", digest.domains.len());
+            return Err((UnreadableKind::TooLarge, reason));
+        }
+        Ok(digest)
     };
     reports.items.into_iter().map(read).collect()
 }

@@ -531,6 +531,13 @@ fn depth_and_number_are_bounded() {
     assert_eq!(refused(details(most + 1).as_bytes()), UnreadableKind::TooLarge);
     let policies = format!("{{\"policies\": [{}]}}", many(crate::limits::TLS_POLICIES + 1, "{}"));
     assert_eq!(refused(policies.as_bytes()), UnreadableKind::TooLarge);
+    let about = |domains: usize| -> String {
+        let policy = |at| format!("{{\"policy\": {{\"policy-domain\": \"d{at}.example\"}}}}");
+        format!("{{\"policies\": [{}]}}", (0..domains).map(policy).collect::<Vec<_>>().join(","))
+    };
+    let most = crate::limits::TLS_DOMAINS;
+    assert_eq!(read(about(most).as_bytes(), &context()).remove(0).unwrap().domains.len(), most);
+    assert_eq!(refused(about(most + 1).as_bytes()), UnreadableKind::TooLarge);
 
     let hosts = with(&["policies", "0", "policy", "mx-host"], Some(json!(vec!["a.example"; 200])));
     let digest = one(&hosts);

@@ -1,7 +1,8 @@
 //! TLS reports, failure reports and bounces: removing them by age and by domain, and the names in bounces.
 
+use super::super::record::Place;
 use super::super::writer::{Work, Writer};
-use super::super::{Reader, StoreError};
+use super::super::{Reader, StoreError, tls};
 use super::prune::Pruned;
 use super::{address_pseudonym, domains, in_slices, slice};
 use crate::clock::Timestamp;
@@ -11,11 +12,6 @@ const OLD_TLS: &str = "SELECT day, report_id FROM tls_report
     WHERE domain_id = $1 AND day < $2 AND last_day < $2 ORDER BY day, report_id LIMIT 500";
 const OLD_FAILURES: &str = "SELECT day, failure_id FROM failure_report
     WHERE domain_id = $1 AND day < $2 ORDER BY day, failure_id LIMIT 500";
-const DELETE_TLS: [&str; 3] = [
-    "DELETE FROM tls_failure WHERE domain_id = $1 AND day = $2 AND report_id = $3",
-    "DELETE FROM tls_policy WHERE domain_id = $1 AND day = $2 AND report_id = $3",
-    "DELETE FROM tls_report WHERE domain_id = $1 AND day = $2 AND report_id = $3",
-];
 const DELETE_FAILURE: &str =
     "DELETE FROM failure_report WHERE domain_id = $1 AND day = $2 AND failure_id = $3";
 const RECIPIENTS: &str =
@@ -63,11 +59,11 @@ fn remove_slice(work: &mut Work<'_>, kind: Kind, domain_id: i64, before: i32) ->
         let rows = statement.query_map((domain_id, before), |row| Ok((row.get(0)?, row.get(1)?)))?;
         rows.collect::<Result<_, _>>()?
     };
-    let deletes: &[&str] = if kind == Kind::Tls { &DELETE_TLS } else { &[DELETE_FAILURE] };
     let done = slice(work, &found, |work, (day, id)| {
-        for sql in deletes {
-            work.connection.prepare_cached(sql)?.execute((domain_id, day, id))?;
+        if kind == Kind::Tls {
+            return tls::remove_report(work, Place { domain_id, day: *day, report_id: *id });
         }
+        work.connection.prepare_cached(DELETE_FAILURE)?.execute((domain_id, day, id))?;
         Ok(())
     })?;
     Ok(u64::try_from(done).unwrap_or(0))

@@ -12,8 +12,7 @@ use mailsonde::store::Store;
 use mailsonde::summary::Query;
 use mailsonde::tls_client::Verify;
 
-/// The password of every account.
-pub(super) const PASSWORD: &str = "correct-horse";
+pub(super) use crate::support::dovecot::PASSWORD;
 
 /// A mail with one aggregate report: `id` is its report id and the number of its messages.
 pub(super) fn report_mail(id: u32) -> Vec<u8> {

@@ -6,6 +6,8 @@ pub(crate) mod client;
 #[cfg(test)]
 pub(crate) mod dns;
 #[cfg(test)]
+pub(crate) mod dovecot;
+#[cfg(test)]
 pub(crate) mod program;
 #[cfg(test)]
 pub(crate) mod sink;

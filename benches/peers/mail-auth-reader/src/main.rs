@@ -1,4 +1,5 @@
-//! Reads a folder of gzip reports with mail-auth and prints what it cost, for `cargo bench --bench read`.
+//! Reads a folder of reports with mail-auth and prints what it cost, for `cargo bench --bench read`: gzip aggregate
+//! reports, gzip TLS reports (`tls`), or mails with failure reports (`failure`).
 
 use std::io::Read;
 
@@ -7,15 +8,30 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let folder = std::env::args().nth(1).expect("a folder");
+    let kind = std::env::args().nth(2).unwrap_or_default();
     let mut files: Vec<_> = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     let (mut records, mut messages, mut failed) = (0u64, 0u64, 0u64);
     let before = cpu_ns();
     for path in &files {
         let packed = std::fs::read(path).expect("a file");
-        let mut xml = Vec::new();
-        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut xml).expect("gzip");
-        match mail_auth::report::Report::parse_xml(&xml) {
+        if kind == "failure" {
+            match mail_auth::report::Feedback::parse_rfc5322(&packed) {
+                Ok(feedback) => records += u64::from(feedback.incidents()),
+                Err(_) => failed += 1,
+            }
+            continue;
+        }
+        let mut text = Vec::new();
+        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut text).expect("gzip");
+        if kind == "tls" {
+            match mail_auth::report::tlsrpt::TlsReport::parse_json(&text) {
+                Ok(report) => records += report.policies.len() as u64,
+                Err(_) => failed += 1,
+            }
+            continue;
+        }
+        match mail_auth::report::Report::parse_xml(&text) {
             Ok(report) => {
                 records += report.records().len() as u64;
                 messages += report.records().iter().map(|record| u64::from(record.count())).sum::<u64>();
