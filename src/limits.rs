@@ -165,6 +165,10 @@ pub const DMARC_REMARKS: usize = 50;
 pub const DMARC_STRAYS: usize = 20;
 /// Author domains of one message that are judged (RFC 9989 §11.5); with more the verdict is incomplete.
 pub const DMARC_AUTHORS: usize = 3;
+/// Bytes of one From field that are read; what is longer has no author.
+pub const FROM_FIELD_BYTES: usize = 32 * 1024;
+/// Mailboxes and domains kept of the From fields of one message.
+pub const FROM_MAILBOXES: usize = 20;
 /// Authenticated domains of one message whose alignment is judged.
 pub const DMARC_IDENTIFIERS: usize = 30;
 

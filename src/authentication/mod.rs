@@ -6,6 +6,7 @@
 pub mod arc;
 pub mod dkim;
 pub mod dmarc;
+pub mod from_header;
 pub mod key;
 pub mod reverse;
 pub mod spf;

@@ -175,6 +175,12 @@ pub(super) fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The fields of a message's own header in order: names as written and raw values with their folds. All of them,
+/// however many; lines that are no field are left out, also the line of an mbox before the header.
+pub fn raw_fields(message: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
+    fields(split(message).0)
+}
+
 /// The fields of a header block: names and raw values with their folds.
 fn fields(block: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
     let mut rest = block;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use memchr::memmem::Finder;
 
 use crate::limits;
-pub use crate::mail::header::Header;
+pub use crate::mail::header::{Header, raw_fields};
 use crate::mail::header::{cut, split};
 use crate::mail::transfer::{Transfer, is_undeclared_base64};
 
