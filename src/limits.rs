@@ -489,3 +489,31 @@ pub const SELECTOR_KEYS: usize = 4;
 pub const ARC_INSTANCES: u32 = 50;
 /// Names of one address that are led back to it; RFC 7208 §5.5 has the same number.
 pub const REVERSE_NAMES: usize = 10;
+/// Name servers of a zone that are looked at; the root has 13.
+pub const HEALTH_SERVERS: usize = 16;
+/// Names that mail records lead to and that are looked at; an SPF tree has ten terms.
+pub const HEALTH_REFERENCES: usize = 64;
+/// Addresses whose reverse names are looked at.
+pub const HEALTH_SOURCES: usize = 64;
+/// Reverse names of one address that are followed (RFC 7208 §5.5 has the same number).
+pub const HEALTH_PTR_NAMES: usize = 10;
+/// Patterns of an MTA-STS policy that are kept; 64 KiB hold some thousand.
+pub const HEALTH_POLICY_PATTERNS: usize = 256;
+/// Octets of an MTA-STS policy (RFC 8461 §3.3).
+pub const POLICY_BYTES: usize = 64 * 1024;
+/// Octets of the head of an HTTP response.
+pub const POLICY_HEAD_BYTES: usize = 16 * 1024;
+/// Whole time of fetching an MTA-STS policy, seconds (RFC 8461 §3.3).
+pub const POLICY_SECONDS: u64 = 60;
+/// Wait for the connection to the server of a policy, seconds.
+pub const POLICY_CONNECT_SECONDS: u64 = 10;
+/// Wait for an MX host to take a connection, seconds; senders wait longer (RFC 5321 §4.5.3.2), a check need not.
+pub const DIALOGUE_CONNECT_SECONDS: u64 = 10;
+/// Wait for a reply of an MX host, seconds: some greet late on purpose.
+pub const DIALOGUE_REPLY_SECONDS: u64 = 30;
+/// Whole time of a dialogue with an MX host, seconds.
+pub const DIALOGUE_SECONDS: u64 = 60;
+/// Dialogues at one time, of all domains together.
+pub const DIALOGUES_AT_ONCE: usize = 20;
+/// TLSA records of a host that are looked at.
+pub const HEALTH_TLSA: usize = 64;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::dns::{Answers, Ask};
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Code};
-use crate::dns_health::{mx, zone};
+use crate::dns_health::{hosts, mta_sts, mx, names, tls_rpt, zone};
 
 /// A pure function from what is known to what it means. Errors: the questions that it lacks.
 pub type Check = fn(&Facts, &Answers) -> Result<Checks, Ask>;
@@ -23,7 +23,12 @@ pub struct Group {
 /// Every group, in the order of reports and of the document: what makes later findings moot comes first.
 pub static GROUPS: &[Group] = &[
     Group { title: "Resolver and zone", codes: zone::CODES, check: zone::check },
+    Group { title: "Names and references", codes: names::CODES, check: names::check },
     Group { title: "Mail exchangers", codes: mx::CODES, check: mx::check },
+    // SPF, DKIM and DMARC stand here.
+    Group { title: "MTA-STS", codes: mta_sts::CODES, check: mta_sts::check },
+    Group { title: "TLS reports", codes: tls_rpt::CODES, check: tls_rpt::check },
+    Group { title: "Reverse names and greetings", codes: hosts::CODES, check: hosts::check },
 ];
 
 /// The code of that name.

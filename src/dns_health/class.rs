@@ -101,7 +101,9 @@ pub fn class_of(facts: &Facts, answers: &Answers) -> Result<Option<Class>, Ask> 
     let has_dmarc = dmarc.is_some_and(|answer| answer.texts().any(|text| text.starts_with(b"v=DMARC1")));
     let is_silent = matches!(spf.as_slice(), [only] if is_locked(only));
     let says_nothing = exchangers.is_empty() && spf.is_empty() && !has_dmarc;
-    let sends = facts.is_sender.unwrap_or(!is_silent);
+    // Who can take no answer and says nothing of senders has no mail.
+    let has_nothing = spf.is_empty() && !receives;
+    let sends = facts.is_sender.unwrap_or(!is_silent && !has_nothing);
     Ok(Some(match (sends, receives) {
         _ if says_nothing && has_address && facts.is_sender != Some(true) => Class::MailHost,
         (false, true) if facts.is_report_target => Class::ReportTarget,

@@ -13,9 +13,13 @@ pub mod facts;
 pub mod finding;
 pub mod gather;
 pub mod history;
+pub mod hosts;
 pub mod look_ups;
+pub mod mta_sts;
 pub mod mx;
+pub mod names;
 pub mod report;
 #[cfg(test)]
 mod sample;
+pub mod tls_rpt;
 pub mod zone;

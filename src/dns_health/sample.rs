@@ -48,6 +48,8 @@ pub(super) struct Zone {
     records: HashMap<Name, Vec<(RecordType, RecordData)>>,
     troubles: HashMap<Question, Cause>,
     secure: Vec<Name>,
+    /// Records beside an alias, which a zone cannot hold and servers hand out all the same.
+    beside: HashMap<Question, Vec<RecordData>>,
 }
 
 impl Zone {
@@ -68,6 +70,11 @@ impl Zone {
                     other => panic!("{other} in {rest}"),
                 };
                 zone.troubles.insert(Question::new(name(&words[0]), record_type(&words[1])), cause);
+            } else if let Some(rest) = line.strip_prefix(";+") {
+                let words = self::words(rest);
+                let kind = record_type(&words[1]);
+                let held = zone.beside.entry(Question::new(name(&words[0]), kind)).or_default();
+                held.push(data(kind, &words[2..]));
             } else if line.starts_with(";=") {
                 zone.secure.push(name(&words[0]));
             } else if !line.starts_with(';') && words.len() > 2 {
@@ -81,6 +88,9 @@ impl Zone {
 
     /// The answer to a question, aliases followed, wildcards expanded (RFC 4592 §3.3.1).
     fn answer(&self, question: &Question) -> Answer {
+        if let Some(records) = self.beside.get(question) {
+            return Answer::records(records.clone());
+        }
         let mut at = question.name.clone();
         let mut aliases = Vec::new();
         let security = |name: &Name| {
