@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use crate::dns::{Answers, Ask};
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Code};
-use crate::dns_health::{hosts, mta_sts, mx, names, tls_rpt, zone};
+use crate::dns_health::{
+    bimi, blocklists, caa, dane, hosts, mta_sts, mx, names, parked, tls_rpt, transport, zone,
+};
 
 /// A pure function from what is known to what it means. Errors: the questions that it lacks.
 pub type Check = fn(&Facts, &Answers) -> Result<Checks, Ask>;
@@ -28,7 +30,13 @@ pub static GROUPS: &[Group] = &[
     // SPF, DKIM and DMARC stand here.
     Group { title: "MTA-STS", codes: mta_sts::CODES, check: mta_sts::check },
     Group { title: "TLS reports", codes: tls_rpt::CODES, check: tls_rpt::check },
+    Group { title: "DANE", codes: dane::CODES, check: dane::check },
+    Group { title: "TLS of the mail exchangers", codes: transport::CODES, check: transport::check },
+    Group { title: "Certificate authorities", codes: caa::CODES, check: caa::check },
     Group { title: "Reverse names and greetings", codes: hosts::CODES, check: hosts::check },
+    Group { title: "Blocklists", codes: blocklists::CODES, check: blocklists::check },
+    Group { title: "Domains without mail", codes: parked::CODES, check: parked::check },
+    Group { title: "BIMI", codes: bimi::CODES, check: bimi::check },
 ];
 
 /// The code of that name.

@@ -7,8 +7,12 @@
 //! To add a check: a file with `codes!` and one pure function, a row in [`catalogue::GROUPS`].
 
 pub mod addresses;
+pub mod bimi;
+pub mod blocklists;
+pub mod caa;
 pub mod catalogue;
 pub mod class;
+pub mod dane;
 pub mod facts;
 pub mod finding;
 pub mod gather;
@@ -18,8 +22,10 @@ pub mod look_ups;
 pub mod mta_sts;
 pub mod mx;
 pub mod names;
+pub mod parked;
 pub mod report;
 #[cfg(test)]
 mod sample;
 pub mod tls_rpt;
+pub mod transport;
 pub mod zone;

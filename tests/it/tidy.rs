@@ -76,7 +76,7 @@ const ASYNC: [&str; 12] = [
     "dns/hickory",
     "dns/resolve.rs",
     "authentication",
-    "dns_health/gather.rs",
+    "dns_health/gather",
     "smtp",
     "mailbox",
     "notify",

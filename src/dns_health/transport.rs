@@ -1,0 +1,198 @@
+//! The MX hosts by a real dialogue: can they be reached, do they offer TLS, is the certificate in order?
+
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::clock::Timestamp;
+use crate::dns::{Answers, Ask};
+use crate::dns_health::facts::{Dialogue, DialogueFault, Facts, StartTls, TlsSeen};
+use crate::dns_health::finding::{Checks, Finding, Severity, codes};
+use crate::tls_client::Verification;
+
+codes! {
+    SMTP_PORT25 = "SMTP-PORT25", Info, "-", "no MX host of any domain takes a connection from here: our own port 25 is blocked", "run the check from a machine whose provider lets port 25 out";
+    SMTP_REFUSES = "SMTP-REFUSES", Error, "RFC 5321 §3.1, §4.2.4", "an MX host refuses to talk", "look at its log for our connection: a blocklist, a limit, a wrong name";
+    TLS_STARTTLS = "TLS-STARTTLS", Error, "RFC 3207 §4", "an MX host offers no TLS, or its handshake fails", "switch on STARTTLS with TLS 1.2 and 1.3";
+    TLS_CERT = "TLS-CERT", Note, "RFC 5280 §4.1.2.5, RFC 7672 §3", "the certificate of an MX host is at its end, or is not valid for its name", "renew it in time, with the MX host's name; MTA-STS demands it, plain delivery does not";
+}
+
+/// A certificate with less than this left is worth a word, milliseconds: 14 days.
+const NEAR_END_MS: i64 = 14 * 86_400_000;
+
+/// True if the dialogues show that connections to port 25 do not leave this machine: at least one was tried, and
+/// not one was taken or refused. `all`: those of every domain of the run.
+pub fn is_port_blocked<'d>(all: impl IntoIterator<Item = &'d Dialogue>) -> bool {
+    let mut count = 0;
+    for dialogue in all {
+        match dialogue.outcome {
+            Err(DialogueFault::ConnectTimeout(_) | DialogueFault::Unreachable(_)) => count += 1,
+            Err(DialogueFault::NotPublic) => {}
+            _ => return false,
+        }
+    }
+    count > 0
+}
+
+/// Checks what the MX hosts said.
+pub fn check(facts: &Facts, _: &Answers) -> Result<Checks, Ask> {
+    let domain = &facts.domain;
+    let mut checks = Checks::new();
+    if facts.dialogues.is_empty() {
+        for code in CODES {
+            checks.skip(code, domain, "the MX hosts were not asked");
+        }
+        return Ok(checks);
+    }
+    if is_port_blocked(facts.dialogues.values()) {
+        let hosts = facts.dialogues.len();
+        let evidence = format!("{hosts} addresses of MX hosts, not one took or refused the connection");
+        checks.find(Finding::new(&SMTP_PORT25, domain, evidence));
+        for code in [&SMTP_REFUSES, &TLS_STARTTLS, &TLS_CERT] {
+            checks.unknown_for(code, domain, "port-25-blocked", "nothing was reached on port 25");
+        }
+        return Ok(checks);
+    }
+    for ((host, address), dialogue) in &facts.dialogues {
+        let subject = format!("{host} ({address})");
+        let spoken = match &dialogue.outcome {
+            Ok(spoken) => spoken,
+            Err(DialogueFault::Refused(reply)) => {
+                checks.find(Finding::new(&SMTP_REFUSES, &subject, reply.clone()));
+                continue;
+            }
+            Err(DialogueFault::NotPublic) => {
+                checks.skip(&TLS_STARTTLS, &subject, "no public address");
+                continue;
+            }
+            Err(fault) => {
+                for code in [&SMTP_REFUSES, &TLS_STARTTLS, &TLS_CERT] {
+                    checks.unknown_for(code, &subject, fault.as_str(), &fault.to_string());
+                }
+                continue;
+            }
+        };
+        checks.pass(&SMTP_REFUSES, &subject);
+        match &spoken.tls {
+            StartTls::NotOffered => {
+                checks.find(Finding::new(
+                    &TLS_STARTTLS,
+                    &subject,
+                    "STARTTLS is not offered: mail comes in the clear",
+                ));
+            }
+            StartTls::Refused(reply) => {
+                checks.find(Finding::new(
+                    &TLS_STARTTLS,
+                    &subject,
+                    format!("STARTTLS is offered and refused: {reply}"),
+                ));
+            }
+            StartTls::Failed(why) => {
+                checks.find(Finding::new(&TLS_STARTTLS, &subject, format!("the handshake fails: {why}")));
+            }
+            StartTls::Done(seen) => {
+                checks.pass(&TLS_STARTTLS, &subject);
+                certificate(&mut checks, &subject, seen, facts.now);
+            }
+        }
+    }
+    Ok(checks)
+}
+
+/// The certificate: its end, its name and its authority.
+fn certificate(checks: &mut Checks, subject: &str, seen: &TlsSeen, now: Timestamp) {
+    let Some(Ok((_, parsed))) = seen.chain.first().map(|der| X509Certificate::from_der(der)) else {
+        checks.unknown_for(&TLS_CERT, subject, "malformed", "the certificate cannot be read");
+        return;
+    };
+    let ends = Timestamp::from_seconds(parsed.validity().not_after.timestamp());
+    let left = ends.ms_since(now);
+    if left < 0 {
+        let finding = Finding::new(&TLS_CERT, subject, format!("it ended at {}", ends.rfc3339()));
+        checks.find(finding.severity(Severity::Warning));
+    } else if left < NEAR_END_MS {
+        let evidence = format!("it ends at {}, in {} days", ends.rfc3339(), left / 86_400_000);
+        checks.find(Finding::new(&TLS_CERT, subject, evidence).severity(Severity::Warning));
+    } else if let Verification::Failed(why) = &seen.verification {
+        checks.find(Finding::new(&TLS_CERT, subject, why.clone()));
+    } else {
+        checks.pass(&TLS_CERT, subject);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns_health::facts::Spoken;
+    use crate::dns_health::sample::{facts, name, troubles};
+
+    /// The dialogues of one address each, and what the check says.
+    fn say(outcomes: Vec<Result<Spoken, DialogueFault>>) -> Vec<String> {
+        let mut facts = facts("good.example");
+        for (at, outcome) in outcomes.into_iter().enumerate() {
+            let address = format!("198.50.1.{at}").parse().unwrap();
+            facts.dialogues.insert((name("mx.good.example"), address), Dialogue { outcome });
+        }
+        troubles(&check(&facts, &Answers::new()).unwrap())
+    }
+
+    /// A server that got so far with TLS.
+    fn spoken(tls: StartTls) -> Spoken {
+        Spoken { greeting: "mx.good.example ESMTP".to_owned(), extensions: Vec::new(), tls }
+    }
+
+    /// A session with a certificate that ends so many days after the tests' time.
+    fn session(days: i64, verification: Verification) -> StartTls {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["mx.good.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        let day = crate::clock::Day::of_seconds(facts("x").now.seconds() + days * 86_400).iso();
+        let mut parts = day.split('-').map(|part| part.parse::<u16>().unwrap());
+        let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+        params.not_after =
+            rcgen::date_time_ymd(year.into(), u8::try_from(month).unwrap(), u8::try_from(day).unwrap());
+        let chain = vec![params.self_signed(&key).unwrap().der().to_vec()];
+        StartTls::Done(TlsSeen { version: String::new(), cipher: String::new(), chain, verification })
+    }
+
+    #[test]
+    fn each_way_that_a_dialogue_can_go() {
+        let subject = "mx.good.example (198.50.1.0)";
+        for (outcome, want) in [
+            (Ok(spoken(session(90, Verification::Verified))), vec![]),
+            (Ok(spoken(StartTls::NotOffered)), vec!["TLS-STARTTLS error"]),
+            (Ok(spoken(StartTls::Refused("454 later".to_owned()))), vec!["TLS-STARTTLS error"]),
+            (Ok(spoken(StartTls::Failed("no common version".to_owned()))), vec!["TLS-STARTTLS error"]),
+            (Ok(spoken(session(-3, Verification::Verified))), vec!["TLS-CERT warning"]),
+            (Ok(spoken(session(9, Verification::Verified))), vec!["TLS-CERT warning"]),
+            (Ok(spoken(session(90, Verification::Failed("self-signed".to_owned())))), vec!["TLS-CERT note"]),
+            (Err(DialogueFault::Refused("554 no".to_owned())), vec!["SMTP-REFUSES error"]),
+            (
+                Err(DialogueFault::ReplyTimeout(30)),
+                vec!["SMTP-REFUSES not-known", "TLS-CERT not-known", "TLS-STARTTLS not-known"],
+            ),
+        ] {
+            let told = format!("{outcome:?}").chars().take(100).collect::<String>();
+            let want: Vec<String> = want.into_iter().map(|line| format!("{line} {subject}")).collect();
+            assert_eq!(say(vec![outcome]), want, "{told}");
+        }
+    }
+
+    #[test]
+    fn when_nothing_is_reached_it_is_our_port() {
+        let timeout = || Err(DialogueFault::ConnectTimeout(10));
+        let blocked = say(vec![timeout(), timeout(), Err(DialogueFault::Unreachable("no route".to_owned()))]);
+        assert_eq!(
+            blocked,
+            [
+                "SMTP-PORT25 info good.example",
+                "SMTP-REFUSES not-known good.example",
+                "TLS-CERT not-known good.example",
+                "TLS-STARTTLS not-known good.example",
+            ]
+        );
+        let one_answers = say(vec![timeout(), Ok(spoken(StartTls::NotOffered))]);
+        assert!(one_answers.contains(&"TLS-STARTTLS error mx.good.example (198.50.1.1)".to_owned()));
+        assert!(!one_answers.iter().any(|line| line.starts_with("SMTP-PORT25")));
+        assert!(!is_port_blocked([]));
+    }
+}
