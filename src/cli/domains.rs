@@ -24,6 +24,10 @@ pub struct ListedDomain {
     pub reports: u64,
     /// Messages in them.
     pub messages: u64,
+    /// TLS reports; absent where kinds are not told apart.
+    pub tls_reports: Option<u64>,
+    /// Failure reports and complaints; absent where kinds are not told apart.
+    pub failure_reports: Option<u64>,
 }
 
 /// The columns of `domains list`.
@@ -47,9 +51,14 @@ pub static COLUMNS: &[Column<ListedDomain>] = &[
         "`configuration`, `domains add`, `parent` (below a watched one), `default` (nothing is configured).",
         |row| Value::List(row.by.iter().map(|word| Cow::Borrowed(*word)).collect()),
     ),
-    Column::new("reports", "reports", Kind::Count("reports"), Show::Whole, "Aggregate reports.", |row| {
-        Value::Count(row.reports)
-    }),
+    Column::new(
+        "reports",
+        "reports",
+        Kind::Count("reports"),
+        Show::Whole,
+        "Aggregate reports; of a domain that is not watched, all reports.",
+        |row| Value::Count(row.reports),
+    ),
     Column::new(
         "messages",
         "messages",
@@ -57,6 +66,22 @@ pub static COLUMNS: &[Column<ListedDomain>] = &[
         Show::Whole,
         "Messages as reported.",
         |row| Value::Count(row.messages),
+    ),
+    Column::new(
+        "tls_reports",
+        "tls",
+        Kind::Count("reports"),
+        Show::Spare(1, 0),
+        "TLS reports; null for a domain that is not watched.",
+        |row| row.tls_reports.map_or(Value::Unknown, Value::Count),
+    ),
+    Column::new(
+        "failure_reports",
+        "failures",
+        Kind::Count("reports"),
+        Show::Spare(2, 0),
+        "Failure reports and complaints; null for a domain that is not watched.",
+        |row| row.failure_reports.map_or(Value::Unknown, Value::Count),
     ),
 ];
 
@@ -112,8 +137,15 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
             .into_iter()
             .filter_map(|(is_so, word)| is_so.then_some(word))
             .collect();
-            let (reports, messages) = (domain.reports, domain.messages);
-            ListedDomain { domain: Some(domain.name), watched: !by.is_empty(), by, reports, messages }
+            ListedDomain {
+                domain: Some(domain.name),
+                watched: !by.is_empty(),
+                by,
+                reports: domain.reports,
+                messages: domain.messages,
+                tls_reports: Some(domain.tls_reports),
+                failure_reports: Some(domain.failure_reports),
+            }
         })
         .collect();
     rows.extend(reader.unclaimed()?.into_iter().map(|domain| ListedDomain {
@@ -122,6 +154,8 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
         by: Vec::new(),
         reports: domain.reports,
         messages: domain.messages,
+        tls_reports: None,
+        failure_reports: None,
     }));
     rows.sort_by_key(|row| !row.watched);
     let head = Head { view: "watched", title: "Domains", is_timeless: true, ..Head::default() };

@@ -360,6 +360,22 @@ pub static REPORTERS: &[Column<ReporterRow>] = &[
         Value::Count(row.dmarc_fail)
     }),
     Column::new(
+        "tls_reports",
+        "tls",
+        REPORTS,
+        Show::Spare(5, 0),
+        "TLS reports counted, one a domain.",
+        |row| Value::Count(row.tls_reports),
+    ),
+    Column::new(
+        "failure_reports",
+        "failures",
+        REPORTS,
+        Show::Spare(6, 0),
+        "Failure reports and complaints counted.",
+        |row| Value::Count(row.failure_reports),
+    ),
+    Column::new(
         "deviations",
         "deviations",
         Kind::Objects("`name`; `reports`: how many have it"),

@@ -15,7 +15,9 @@ const SET_CONFIGURED: &str = "UPDATE domain SET is_configured = $1 WHERE name = 
 const SET_ADDED: &str = "UPDATE domain SET is_added = 1 WHERE name = $1";
 const LIST: &str = "SELECT d.name, d.is_configured, d.is_added,
     (SELECT COALESCE(SUM(r.reports), 0) FROM report_rollup AS r WHERE r.domain_id = d.domain_id),
-    (SELECT COALESCE(SUM(u.messages), 0) FROM rollup AS u WHERE u.domain_id = d.domain_id)
+    (SELECT COALESCE(SUM(u.messages), 0) FROM rollup AS u WHERE u.domain_id = d.domain_id),
+    (SELECT COUNT(*) FROM tls_report AS t WHERE t.domain_id = d.domain_id AND t.status = 'counted'),
+    (SELECT COUNT(*) FROM failure_report AS q WHERE q.domain_id = d.domain_id AND q.status = 'counted')
     FROM domain AS d ORDER BY d.name";
 
 /// A domain as `domains list` shows it.
@@ -27,10 +29,14 @@ pub struct WatchedDomain {
     pub is_configured: bool,
     /// True if `domains add` named it.
     pub is_added: bool,
-    /// Reports counted.
+    /// Aggregate reports counted.
     pub reports: u64,
     /// Messages in them.
     pub messages: u64,
+    /// TLS reports counted.
+    pub tls_reports: u64,
+    /// Failure reports and complaints counted.
+    pub failure_reports: u64,
 }
 
 /// See [`super::Store::set_watched`].
@@ -101,6 +107,8 @@ pub(super) fn list(connection: &Connection) -> Result<Vec<WatchedDomain>, StoreE
             is_added: row.get(2)?,
             reports: count(row.get(3)?),
             messages: count(row.get(4)?),
+            tls_reports: count(row.get(5)?),
+            failure_reports: count(row.get(6)?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -163,6 +163,10 @@ pub struct ReporterRow {
     pub dmarc_pass: u64,
     /// Messages that do not.
     pub dmarc_fail: u64,
+    /// TLS reports counted, one a domain.
+    pub tls_reports: u64,
+    /// Failure reports and complaints counted.
+    pub failure_reports: u64,
     /// Names of deviations with the number of reports that have them.
     pub deviations: Vec<(String, u64)>,
     /// Begin of the first period.

@@ -8,6 +8,7 @@ mod message;
 mod policies;
 mod probe;
 mod records;
+mod reporters;
 mod reports;
 mod rows;
 mod scope;
@@ -77,7 +78,7 @@ impl Reader {
 
     /// A row a reporter, sorted by messages.
     pub fn reporters(&self, query: &Query) -> Result<Answer<ReporterRow, MessageSums>, StoreError> {
-        self.consistently(|connection| reports::reporters(connection, query))
+        self.consistently(|connection| reporters::reporters(connection, query))
     }
 
     /// A row a policy of a domain as reporters saw it published, in the order of domain and time.

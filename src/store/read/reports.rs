@@ -1,4 +1,4 @@
-//! Answers from the daily roll-ups: by policy domain, author domain and reporter.
+//! Answers from the daily roll-ups: by policy domain and author domain; for `reporters`, the sums of a domain.
 //!
 //! Where a question needs what roll-ups do not hold (a source, a result, author domains below the policy
 //! domain), the rows are read instead: the same sums, slower.
@@ -12,8 +12,7 @@ use super::message::count;
 use super::rows::{self, RowSums};
 use super::scope::{self, Range, Scope, ScopeDomain, SortKey};
 use crate::summary::{
-    Answer, DomainRow, MessageSums, Query, ReporterRow, SummaryRow, SummaryTotals,
-    percent::percent_hundredths,
+    Answer, DomainRow, MessageSums, Query, SummaryRow, SummaryTotals, percent::percent_hundredths,
 };
 
 const SUMS: &str = "SELECT header_from_id, reporter_id, disposition, dkim, spf, CAST(SUM(messages) AS INTEGER)
@@ -32,11 +31,6 @@ const SOURCES: &str = "SELECT c.source FROM report AS r
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) AND c.source IS NOT NULL";
 const NAMES: &str = "SELECT name FROM name WHERE name_id = $1";
-const REPORTER: &str = "SELECT name_key, org_name, email FROM reporter WHERE reporter_id = $1";
-const DEVIATIONS: &str = "SELECT r.reporter_id, v.name, COUNT(*) FROM report AS r
-    JOIN deviation AS v ON v.domain_id = r.domain_id AND v.day = r.day AND v.report_id = r.report_id
-    WHERE r.domain_id = $1 AND r.day <= $2 AND r.last_day >= $3 AND r.status = 'counted'
-    AND ($4 = 0 OR r.is_future = 0) AND v.count > 0 GROUP BY r.reporter_id, v.name";
 
 /// What stands for author domains without a row of their own.
 const OTHER_SUBDOMAINS: &str = "other subdomains";
@@ -69,7 +63,7 @@ impl DomainSums {
 }
 
 /// Adds up one domain, from roll-ups if they can answer. `with_sources`: count its sources too.
-fn domain_sums(
+pub(super) fn domain_sums(
     connection: &Connection,
     scope: &Scope,
     domain: &ScopeDomain,
@@ -122,7 +116,7 @@ fn domain_sums(
 }
 
 /// The answer's frame: totals, range and notes are filled in, rows sorted and cut.
-fn answer<R, T>(
+pub(super) fn answer<R, T>(
     connection: &Connection,
     scope: &Scope,
     query: &Query,
@@ -144,7 +138,7 @@ fn answer<R, T>(
 }
 
 /// The default order: the most messages first, then by name.
-fn by_messages(messages: u64, name: &str) -> (std::cmp::Reverse<u64>, String) {
+pub(super) fn by_messages(messages: u64, name: &str) -> (std::cmp::Reverse<u64>, String) {
     (std::cmp::Reverse(messages), name.to_owned())
 }
 
@@ -256,69 +250,4 @@ pub(super) fn domains(
         ));
     }
     Ok(answer)
-}
-
-/// See [`super::Reader::reporters`].
-pub(super) fn reporters(
-    connection: &Connection,
-    query: &Query,
-) -> Result<Answer<ReporterRow, MessageSums>, StoreError> {
-    let scope = Scope::of(connection, query)?;
-    let mut by_reporter: HashMap<i64, (MessageSums, Range)> = HashMap::new();
-    let mut deviations: HashMap<i64, BTreeMap<String, u64>> = HashMap::new();
-    for domain in &scope.domains {
-        let of_domain = domain_sums(connection, &scope, domain, false)?;
-        for ((_, reporter_id), sums) in &of_domain.parts {
-            by_reporter.entry(*reporter_id).or_default().0.add(sums);
-        }
-        for (reporter_id, (reports, range)) in &of_domain.reports {
-            let entry = by_reporter.entry(*reporter_id).or_default();
-            entry.0.reports += reports;
-            entry.1.extend(*range);
-        }
-        let mut statement = connection.prepare_cached(DEVIATIONS)?;
-        let mut rows = statement.query((domain.id, scope.last_day, scope.first_day, scope.without_future))?;
-        while let Some(row) = rows.next()? {
-            let names = deviations.entry(row.get(0)?).or_default();
-            *names.entry(row.get(1)?).or_default() += count(row.get(2)?);
-        }
-    }
-    let mut rows = Vec::with_capacity(by_reporter.len());
-    let mut totals = (MessageSums::default(), Range::default());
-    for (reporter_id, (sums, range)) in by_reporter {
-        totals.0.add(&sums);
-        totals.1.extend(range);
-        let (key, org_name, email): (String, Option<String>, Option<String>) = connection
-            .prepare_cached(REPORTER)?
-            .query_row([reporter_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        rows.push(ReporterRow {
-            // Without a name the reporter is known by the domain of its address.
-            org_name: org_name.or(Some(key)),
-            email,
-            reports: sums.reports,
-            messages: sums.messages,
-            dmarc_pass: sums.dmarc_pass,
-            dmarc_fail: sums.dmarc_fail,
-            deviations: deviations.remove(&reporter_id).unwrap_or_default().into_iter().collect(),
-            first: range.first(),
-            last: range.last(),
-        });
-    }
-    rows.sort_by_cached_key(|row| {
-        (by_messages(row.messages, row.org_name.as_deref().unwrap_or_default()), row.email.clone())
-    });
-    answer(connection, &scope, query, rows, totals, |row, column| {
-        Some(match column {
-            "org_name" => SortKey::from(&row.org_name),
-            "email" => SortKey::from(&row.email),
-            "reports" => row.reports.into(),
-            "messages" => row.messages.into(),
-            "dmarc_pass" => row.dmarc_pass.into(),
-            "dmarc_fail" => row.dmarc_fail.into(),
-            "first" => row.first.into(),
-            "last" => row.last.into(),
-            "deviations" => row.deviations.iter().map(|(_, count)| count).sum::<u64>().into(),
-            _ => return None,
-        })
-    })
 }

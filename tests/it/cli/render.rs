@@ -107,6 +107,8 @@ fn reporters() -> Answer<ReporterRow, MessageSums> {
         messages: 11,
         dmarc_pass: 1,
         dmarc_fail: 10,
+        tls_reports: 3,
+        failure_reports: 0,
         deviations: deviations.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
         first: Some(at(0)),
         last: Some(at(86_399)),
@@ -369,7 +371,10 @@ fn json_names_are_the_contract() {
             "domains",
             "domain header_from messages dmarc_pass dmarc_fail pass_percent disposition_none disposition_quarantine disposition_reject",
         ),
-        ("reporters", "org_name email reports messages dmarc_pass dmarc_fail deviations first last"),
+        (
+            "reporters",
+            "org_name email reports messages dmarc_pass dmarc_fail tls_reports failure_reports deviations first last",
+        ),
         ("probes", "token route state sent_at accepted_at arrived_at latency_ms reason"),
         (
             "messages",

@@ -162,6 +162,44 @@ fn tls_reports_for_others_are_kept_apart_until_their_domain_is_watched() {
     assert_eq!(with(&["report", "tls"])["totals"]["reports"], 1);
 }
 
+/// Whoever reports is listed, whatever kind of report it sends, with how it errs.
+#[test]
+fn reporters_of_every_kind_are_listed() {
+    let server = Server::start(RECIPIENTS);
+    for name in ["tls/plain.json", "tls/odd-shapes.json", "failure/dmarc-all-fields.eml", "mail"] {
+        let output = run(server.path(), &["import", &fixture(name).to_string_lossy()]);
+        assert!(output.status.code().is_some_and(|code| code < 2), "{name}");
+    }
+    let answer = json(server.path(), &["report", "reporters"]);
+    let sum = |field: &str| -> u64 {
+        answer["rows"].as_array().expect("rows").iter().map(|row| row[field].as_u64().expect("a count")).sum()
+    };
+    let count = |view: &str, field: &str| json(server.path(), &["report", view])["totals"][field].as_u64();
+    assert_eq!(Some(sum("tls_reports")), count("tls", "reports"), "{answer}");
+    let failures = json(server.path(), &["report", "failures"])["rows"].as_array().map_or(0, Vec::len) as u64;
+    assert_eq!((sum("failure_reports"), failures), (2, 2), "{answer}");
+    let rows = answer["rows"].as_array().expect("rows");
+    let alpine: Vec<&Value> = rows
+        .iter()
+        .filter(|row| row["org_name"].as_str().is_some_and(|name| name.contains("lpine")))
+        .collect();
+    assert_eq!(alpine.len(), 1, "one reporter under its name and its domain: {answer}");
+    assert!(alpine[0]["tls_reports"].as_u64() > Some(0) && alpine[0]["failure_reports"] == 2, "{answer}");
+    let odd = rows.iter().any(|row| row["deviations"].to_string().contains("tls-"));
+    assert!(odd, "deviations of TLS reports: {answer}");
+    let one = json(server.path(), &["report", "reporters", "--reporter", "ALPINE"]);
+    assert_eq!(one["rows"].as_array().map(Vec::len), Some(1), "{one}");
+    let domains = json(server.path(), &["domains", "list"]);
+    let of = |field: &str| -> u64 {
+        domains["rows"].as_array().expect("rows").iter().filter_map(|row| row[field].as_u64()).sum()
+    };
+    assert_eq!(
+        (Some(of("tls_reports")), of("failure_reports")),
+        (count("tls", "reports"), failures),
+        "{domains}"
+    );
+}
+
 // ---- Failure reports and complaints ----
 
 #[test]
