@@ -341,6 +341,9 @@ pub const SPF_TREE_RECORDS: usize = 200;
 /// Names and addresses that one static tree asks for.
 pub const SPF_TREE_QUESTIONS: usize = 2_000;
 
+/// Kinds of mail (source, author domain, raw results) that one simulation judges, the largest first.
+pub const SIMULATED_STREAMS: usize = 20_000;
+
 // ---- Output ----
 
 /// Text of one mail that `messages show` prints, bytes.

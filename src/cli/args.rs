@@ -178,7 +178,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   mailsonde dns spf example.com                    everything that the SPF record leads to
-  mailsonde dns spf example.com --ip 192.0.2.1     what it says to a mail from there, and why")]
+  mailsonde dns spf example.com --ip 192.0.2.1     what it says to a mail from there, and why
+  mailsonde dns simulate example.com --spf 'v=spf1 mx -all' --since 30d")]
     Dns(DnsArguments),
     /// Check the configuration, or print an example of one
     #[command(
@@ -413,6 +414,16 @@ Examples:
 
 Exit code 1 if anything gives permerror or there is no record; with --ip if the result is not pass.")]
     Spf(DnsSpfArguments),
+    /// Say what other records would have done to the mail that stored reports tell of
+    #[command(after_help = "\
+Examples:
+  mailsonde dns simulate example.com --spf 'v=spf1 mx include:_spf.example.net -all' --since 30d
+  mailsonde dns simulate example.com --dmarc 'v=DMARC1; p=reject' --since 30d
+  mailsonde dns simulate example.com --spf 'v=spf1 mx -all' --dmarc 'v=DMARC1; p=reject; aspf=s' --format json
+
+DKIM passes where the reports say so; SPF is checked anew with the records of now and with yours.
+Exit code 1 if mail that passes DMARC now would fail, or the record has faults.")]
+    Simulate(DnsSimulateArguments),
 }
 
 /// `dns spf`.
@@ -429,6 +440,28 @@ pub struct DnsSpfArguments {
     /// Its name in HELO, for macros [default: the domain]
     #[arg(long, value_name = "NAME", requires = "ip")]
     pub helo: Option<String>,
+}
+
+/// `dns simulate`.
+#[derive(Debug, Clone, Args)]
+pub struct DnsSimulateArguments {
+    /// The domain whose record is to be another
+    pub domain: String,
+    /// The SPF record to try
+    #[arg(long, value_name = "RECORD")]
+    pub spf: Option<String>,
+    /// The DMARC record to try
+    #[arg(long, value_name = "RECORD")]
+    pub dmarc: Option<String>,
+    /// Reports from: 2026-03-01, 30d ago, today, yesterday
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// To, a day inclusive: as --since
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Most rows; totals are of all
+    #[arg(long, value_name = "ROWS")]
+    pub limit: Option<usize>,
 }
 
 /// `messages`.

@@ -1,5 +1,6 @@
 //! `dns`: what DNS says of a domain's mail.
 
+pub mod simulate;
 pub mod spf;
 
 use std::future::Future;
@@ -16,6 +17,7 @@ use crate::limits;
 /// Runs the command.
 pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     match &arguments.command {
+        DnsCommand::Simulate(simulate) => simulate::run(context, arguments, simulate, out),
         DnsCommand::Spf(spf) => spf::run(context, arguments, spf, out),
     }
 }

@@ -12,6 +12,7 @@ pub mod json;
 pub mod markdown;
 pub mod policies;
 pub mod sheet;
+pub mod simulate;
 pub mod spf;
 pub mod table;
 pub mod value;

@@ -10,6 +10,7 @@ pub mod percent;
 pub mod policy;
 pub mod query;
 pub mod rows;
+pub mod simulate;
 pub mod tls;
 pub mod trust;
 
@@ -20,5 +21,6 @@ pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
 pub use policy::{POLICY_TAGS, PolicyRow, PolicyTotals};
 pub use query::{Period, Query};
 pub use rows::*;
+pub use simulate::{SimulatedRow, SimulatedTotals, StreamRow};
 pub use tls::{TlsRow, TlsTotals};
 pub use trust::Trust;

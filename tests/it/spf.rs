@@ -230,3 +230,85 @@ fn wrong_use_in_words() {
     let (code, _) = said(&["absent.example.com"]);
     assert_eq!(code, 1);
 }
+
+// ---- dns simulate ----
+
+/// A folder with our zone and the sample mails read.
+fn folder_with_reports() -> tempfile::TempDir {
+    let folder = folder();
+    let mails = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/mail");
+    run(folder.path(), &["import", mails.to_str().unwrap()]);
+    folder
+}
+
+/// The answer of `dns simulate` as JSON, with the exit code.
+fn simulated(folder: &Path, arguments: &[&str]) -> (serde_json::Value, i32) {
+    let mut all = vec!["dns", "simulate", "example.com", "--zone", "spf.zone", "--format", "json"];
+    all.extend(arguments);
+    let output = run(folder, &all);
+    let value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (value, output.status.code().unwrap())
+}
+
+/// The row of a source and author domain.
+fn row<'v>(answer: &'v serde_json::Value, source: &str, header_from: &str) -> &'v serde_json::Value {
+    let rows = answer["rows"].as_array().unwrap();
+    let found = rows.iter().find(|row| row["source_ip"] == source && row["header_from"] == header_from);
+    found.unwrap_or_else(|| panic!("no row of {source}: {answer}"))
+}
+
+#[test]
+fn another_record_against_stored_reports() {
+    let folder = folder_with_reports();
+    // The record of now, tried: nothing changes.
+    let now =
+        "v=spf1 mx ip4:192.0.2.0/26 include:_spf.crm.example include:gone.crm.example -all ip4:192.0.2.77";
+    let (answer, code) = simulated(folder.path(), &["--spf", now]);
+    assert_eq!((code, answer["view"].as_str()), (0, Some("simulate")));
+    let totals = &answer["totals"];
+    assert_eq!((totals["messages"].as_u64(), totals["pass_reported"].as_u64()), (Some(1665), Some(871)));
+    assert_eq!((totals["gained"].as_u64(), totals["lost"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(totals["pass_now"], totals["pass_then"]);
+    // Without our own servers only DKIM is left to them.
+    let (answer, _) = simulated(folder.path(), &["--spf", "v=spf1 -all"]);
+    let own = row(&answer, "192.0.2.10", "example.com");
+    assert_eq!((own["spf_now"].as_str(), own["spf_then"].as_str()), (Some("pass"), Some("fail")));
+    assert_eq!(own["pass_now"], own["pass_then"]);
+    // What a vendor sends in its own name is not changed by our record.
+    let vendor = row(&answer, "198.51.100.20", "example.com");
+    assert_eq!((vendor["spf_now"].as_str(), vendor["change"].as_str()), (Some("pass"), Some("same")));
+    // A policy of reject hits what fails.
+    let (answer, _) = simulated(folder.path(), &["--dmarc", "v=DMARC1; p=reject"]);
+    let totals = &answer["totals"];
+    let fails = totals["messages"].as_u64().unwrap() - totals["pass_then"].as_u64().unwrap();
+    assert_eq!((totals["reject_then"].as_u64(), totals["quarantine_then"].as_u64()), (Some(fails), Some(0)));
+    assert_eq!(row(&answer, "203.0.113.99", "login.example.com")["reject_then"], 3);
+    // With sums cut by a limit, and for a period without reports.
+    let (answer, _) = simulated(folder.path(), &["--spf", now, "--limit", "2"]);
+    assert_eq!(
+        (answer["rows"].as_array().unwrap().len(), answer["totals"]["messages"].as_u64()),
+        (2, Some(1665))
+    );
+    let (answer, code) =
+        simulated(folder.path(), &["--spf", now, "--since", "2001-01-01", "--until", "2001-01-02"]);
+    assert_eq!((code, answer["totals"]["messages"].as_u64()), (0, Some(0)));
+}
+
+#[test]
+fn records_to_try_that_are_none_or_have_faults() {
+    let folder = folder_with_reports();
+    for arguments in [&[][..], &["--spf", "spf1 -all"], &["--dmarc", "p=reject"], &["--spf", ""]] {
+        let mut all = vec!["dns", "simulate", "example.com", "--zone", "spf.zone"];
+        all.extend(arguments);
+        let output = run(folder.path(), &all);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains("hint: "), "{arguments:?}: {said}");
+    }
+    let (answer, code) = simulated(folder.path(), &["--spf", "v=spf1 a:192.0.2.10 -all"]);
+    assert_eq!(code, 1);
+    assert_eq!(row(&answer, "192.0.2.10", "example.com")["spf_then"], "permerror");
+    assert!(answer["notes"][0].as_str().unwrap().contains("mend: ip4:192.0.2.10"), "{answer}");
+    let (answer, code) = simulated(folder.path(), &["--dmarc", "v=DMARC1; p=rejekt"]);
+    assert_eq!(code, 1);
+    assert!(answer["notes"][0].as_str().unwrap().starts_with("--dmarc, `p`: "), "{answer}");
+}

@@ -14,6 +14,7 @@ mod rows;
 mod scope;
 mod sources;
 mod stats;
+mod streams;
 mod tls;
 mod unreadable;
 
@@ -36,7 +37,7 @@ use crate::summary::{
     Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DnsEventRow,
     DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow, FailureTotals, MessageRow, MessageSums,
     MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals,
-    ReporterRow, SourceRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -98,6 +99,12 @@ impl Reader {
         senders: &Senders,
     ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
         self.consistently(|connection| sources::sources(connection, query, senders))
+    }
+
+    /// The mail that reports tell of, a row a source, author domain and set of raw results, sorted by messages; the
+    /// sum is of messages, and so is what was cut.
+    pub fn streams(&self, query: &Query) -> Result<Answer<StreamRow, u64>, StoreError> {
+        self.consistently(|connection| streams::streams(connection, query))
     }
 
     /// A row a record, in the order of domain, day, report and place in the report.

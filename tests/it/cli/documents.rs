@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use mailsonde::cli::{config, db, domains, import, mailbox, messages, probe, upkeep};
-use mailsonde::render::{Column, Spec, policies, spf, views};
+use mailsonde::render::{Column, Spec, policies, simulate, spf, views};
 
 /// The tables of one view as the document shows them.
 fn section(view: &str, rows: &[Spec], totals: &[Spec]) -> String {
@@ -57,6 +57,7 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),
         view!("spf", spf::SPF_TREE, spf::SPF_TREE_TOTALS),
         view!("spf-check", spf::SPF_TRACE, spf::SPF_TRACE_TOTALS),
+        view!("simulate", simulate::SIMULATED, simulate::SIMULATED_TOTALS),
         view!("watched", domains::COLUMNS, none()),
         view!("probe", probe::HAPPENINGS, probe::FACTS),
         view!("routes", probe::ROUTES, none()),
