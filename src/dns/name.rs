@@ -47,6 +47,18 @@ impl Name {
         if text.is_empty() {
             return Ok(Self::root());
         }
+        // Nearly every name: nothing to escape.
+        if text.bytes().all(|octet| matches!(octet, b'!'..=b'~') && octet != b'\\') {
+            let longest = text.split('.').try_fold(0, |longest: usize, label| match label.len() {
+                0 => Err(NameError::EmptyLabel),
+                length => Ok(longest.max(length)),
+            })?;
+            return match (longest, text.len()) {
+                (label, _) if label > LABEL_OCTETS => Err(NameError::LongLabel),
+                (_, whole) if whole > NAME_OCTETS => Err(NameError::LongName),
+                _ => Ok(Self { text: text.to_ascii_lowercase().into_boxed_str() }),
+            };
+        }
         Self::from_labels(text.split('.').map(str::as_bytes))
     }
 

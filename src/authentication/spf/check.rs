@@ -113,9 +113,10 @@ impl Matched {
         Self { what: Err((result, reason)), detail: None }
     }
 
-    /// The end of the check: nobody answered.
-    fn not_known(question: Question, answer: &Answer) -> Option<Self> {
+    /// The end of the check, if nobody answered.
+    fn not_known(name: &Name, record_type: RecordType, answer: &Answer) -> Option<Self> {
         let trouble = answer.trouble()?;
+        let question = Question::new(name.clone(), record_type);
         let reason = Reason::NotKnown(Box::new((question, trouble.clone())));
         Some(Self::end(SpfResult::TempError, reason))
     }
@@ -369,7 +370,7 @@ impl Run<'_> {
         let Some(name) = name else { return Ok(matched) };
         let record_type = self.address_type();
         let answer = self.answers.get(&name, record_type)?;
-        if let Some(end) = Matched::not_known(Question::new(name.clone(), record_type), answer) {
+        if let Some(end) = Matched::not_known(&name, record_type, answer) {
             return Ok(Matched { what: end.what, ..matched });
         }
         matched.what = Ok(self.has_address(answer, prefixes));
@@ -391,7 +392,7 @@ impl Run<'_> {
         let Some(name) = name else { return Ok(matched) };
         let answers = self.answers;
         let answer = answers.get(&name, RecordType::Mx)?;
-        if let Some(end) = Matched::not_known(Question::new(name.clone(), RecordType::Mx), answer) {
+        if let Some(end) = Matched::not_known(&name, RecordType::Mx, answer) {
             return Ok(Matched { what: end.what, ..matched });
         }
         if answer.is_void() {
@@ -407,10 +408,10 @@ impl Run<'_> {
             return Ok(Matched { what, ..matched });
         }
         let record_type = self.address_type();
-        answers.need(hosts.iter().map(|host| Question::new((*host).clone(), record_type)))?;
+        self.need(&hosts, record_type)?;
         for host in hosts {
             let answer = answers.get(host, record_type)?;
-            if let Some(end) = Matched::not_known(Question::new(host.clone(), record_type), answer) {
+            if let Some(end) = Matched::not_known(host, record_type, answer) {
                 return Ok(Matched { what: end.what, ..matched });
             }
             if self.has_address(answer, prefixes) {
@@ -430,7 +431,7 @@ impl Run<'_> {
         let (mut matched, name) = self.begin(record, Some(target), domain)?;
         let Some(name) = name else { return Ok(matched) };
         let answer = self.answers.get(&name, RecordType::A)?;
-        if let Some(end) = Matched::not_known(Question::new(name.clone(), RecordType::A), answer) {
+        if let Some(end) = Matched::not_known(&name, RecordType::A, answer) {
             return Ok(Matched { what: end.what, ..matched });
         }
         matched.what = Ok(!answer.is_void());
@@ -499,6 +500,14 @@ impl Run<'_> {
         answer.addresses().any(|address| is_within(self.ip, address, prefix))
     }
 
+    /// Nothing if the answers for all names are known, else all that are lacking, to be asked side by side.
+    fn need(&self, names: &[&Name], record_type: RecordType) -> Result<(), Ask> {
+        if names.iter().all(|name| self.answers.get(name, record_type).is_ok()) {
+            return Ok(());
+        }
+        self.answers.need(names.iter().map(|name| Question::new((*name).clone(), record_type)))
+    }
+
     /// The names of the client's address that lead back to it: the first ten looked at (RFC 7208 §4.6.4, §5.5).
     fn validated(&self, mut matched: Option<&mut Matched>) -> Result<Vec<&Name>, Ask> {
         let answer = self.answers.get(&Name::reverse(self.ip), RecordType::Ptr)?;
@@ -507,7 +516,7 @@ impl Run<'_> {
         names.sort_unstable();
         names.truncate(limits::SPF_PTR_NAMES);
         let record_type = self.address_type();
-        self.answers.need(names.iter().map(|name| Question::new((*name).clone(), record_type)))?;
+        self.need(&names, record_type)?;
         let mut validated = Vec::new();
         for name in names {
             let answer = self.answers.get(name, record_type)?;
