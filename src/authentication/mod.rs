@@ -8,5 +8,6 @@ pub mod dkim;
 pub mod dmarc;
 pub mod from_header;
 pub mod key;
+pub mod results;
 pub mod reverse;
 pub mod spf;

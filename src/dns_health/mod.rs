@@ -13,6 +13,8 @@ pub mod caa;
 pub mod catalogue;
 pub mod class;
 pub mod dane;
+pub mod dkim;
+pub mod dmarc;
 pub mod facts;
 pub mod finding;
 pub mod gather;
@@ -26,6 +28,7 @@ pub mod parked;
 pub mod report;
 #[cfg(test)]
 mod sample;
+pub mod spf;
 pub mod tls_rpt;
 pub mod transport;
 pub mod zone;
