@@ -11,8 +11,8 @@ use crate::cli::args::{DnsArguments, DnsCommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 
-use crate::dns::{Dnssec, HickoryResolver, Name, Options, Resolve, Servers, ZoneResolver};
-use crate::limits;
+use crate::config::dns::{DnsSource, ZoneSource};
+use crate::dns::{HickoryResolver, Name, Resolve};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -22,28 +22,26 @@ pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> 
     }
 }
 
-/// Who answers: the zone file of the arguments, else the system's servers.
+/// Who answers: the zone file of the arguments, else the `[dns]` of the configuration.
 ///
-/// Errors: a zone file that cannot be read, no server.
-pub fn resolver(arguments: &DnsArguments) -> Result<Arc<dyn Resolve>, Failure> {
-    let Some(path) = &arguments.zone else {
-        let options = Options {
-            servers: Servers::System,
-            tls: None,
-            timeout: limits::DNS_TIMEOUT,
-            attempts: limits::DNS_ATTEMPTS,
-            dnssec: Dnssec::Off,
-            in_flight: limits::DNS_IN_FLIGHT,
-        };
-        let resolver = HickoryResolver::new(&options)
-            .map_err(|error| Failure::run(error).hint("--zone FILE answers from a zone file"))?;
-        return Ok(Arc::new(resolver));
-    };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::run(format!("cannot read {}: {error}", path.display())))?;
-    let zone =
-        ZoneResolver::parse(&text).map_err(|fault| Failure::run(format!("{}: {fault}", path.display())))?;
-    Ok(Arc::new(zone))
+/// Errors: wrong configuration, a zone file that cannot be read, no server.
+pub fn resolver(context: &Context, arguments: &DnsArguments) -> Result<Arc<dyn Resolve>, Failure> {
+    let mut settings = context.settings()?.dns;
+    if let Some(path) = &arguments.zone {
+        if let Err(error) = std::fs::metadata(path) {
+            return Err(Failure::run(format!("cannot read {}: {error}", path.display())));
+        }
+        settings.zone = Some(ZoneSource::File(path.clone()));
+    }
+    match settings.source()? {
+        DnsSource::Zones(zones) => Ok(Arc::new(*zones)),
+        DnsSource::Servers(options) => {
+            let resolver = HickoryResolver::new(&options).map_err(|error| {
+                Failure::run(error).hint("`servers` in [dns] names some; --zone answers from a file")
+            })?;
+            Ok(Arc::new(resolver))
+        }
+    }
 }
 
 /// Runs what has to wait for answers.

@@ -55,7 +55,7 @@ pub fn run(
         ..Query::default()
     };
     let streams = context.open_reader()?.streams(&query)?;
-    let resolver = resolver(group)?;
+    let resolver = resolver(context, group)?;
     let mut answers = Answers::new();
     let mut budget = Budget::new(limits::SPF_TREE_QUESTIONS, PATIENCE);
     let judge = |answers: &Answers| simulate(&streams.rows, &candidate, answers);

@@ -33,7 +33,7 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let domain = read_name(&arguments.domain)?;
-    let resolver = resolver(group)?;
+    let resolver = resolver(context, group)?;
     let mut answers = Answers::new();
     let mut budget = Budget::new(limits::SPF_TREE_QUESTIONS, PATIENCE);
     let Some(ip) = arguments.ip else {

@@ -1,14 +1,18 @@
 //! SPF suites: each file holds scenarios, each with a zone and checks.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use mailsonde::authentication::spf::{Identity, Input, Verdict, check};
 use mailsonde::clock::Timestamp;
-use mailsonde::dns::{Answer, Answers, Cause, Mx, Name, Question, RecordData, RecordType};
+use mailsonde::dns::{
+    Answer, Answers, Budget, Cause, HickoryResolver, Mx, Name, Question, RecordData, RecordType, settle,
+};
 use mailsonde::limits;
 use serde_json::Value;
 
+use crate::support::dns::{Behavior, DnsServer};
 use crate::support::shared;
 
 /// One scenario of a suite.
@@ -198,9 +202,9 @@ pub(crate) fn read(path: &Path) -> Vec<Scenario> {
         .collect()
 }
 
-/// Runs one check against a zone and notes the questions, in order.
-fn run(zone: &Zone, case: &Case) -> (Verdict, Vec<Question>) {
-    let input = Input {
+/// What is checked in one case.
+fn input(case: &Case) -> Input<'_> {
+    Input {
         ip: case.ip.parse().unwrap(),
         identity: Identity::MailFrom,
         mail_from: &case.mail_from,
@@ -208,7 +212,12 @@ fn run(zone: &Zone, case: &Case) -> (Verdict, Vec<Question>) {
         receiver: &case.receiver,
         now: Timestamp::from_seconds(1_772_323_200),
         void_limit: limits::SPF_VOIDS,
-    };
+    }
+}
+
+/// Runs one check against a zone and notes the questions, in order.
+fn run(zone: &Zone, case: &Case) -> (Verdict, Vec<Question>) {
+    let input = input(case);
     let mut answers = Answers::new();
     let mut asked = Vec::new();
     loop {
@@ -224,6 +233,67 @@ fn run(zone: &Zone, case: &Case) -> (Verdict, Vec<Question>) {
             }
         }
     }
+}
+
+/// The zone as a file, for a server; questions for names outside it are answered NXDOMAIN.
+fn zone_file(zone: &Zone) -> String {
+    let mut text = String::from(". SOA ns.test. hostmaster.test. 1 60 60 60 60\n");
+    for (name, entry) in &zone.records {
+        for (kind, data) in &entry.records {
+            // A text without strings cannot be written in a zone file: an empty one stands for it.
+            let data = match data {
+                RecordData::Txt(strings) if strings.is_empty() => "\"\"".to_owned(),
+                data => data.to_string(),
+            };
+            // The type of old is no part of what is asked.
+            if *kind != RecordType::Spf {
+                writeln!(text, "{}. 60 IN {} {data}", name.as_str(), kind.as_str()).unwrap();
+            }
+        }
+        if entry.records.is_empty() {
+            writeln!(text, "{}. 60 IN HINFO a b", name.as_str()).unwrap();
+        }
+    }
+    text
+}
+
+/// A server of one zone that is silent where the zone says so, and a resolver that asks it.
+fn serve(zone: &Zone) -> (DnsServer, HickoryResolver) {
+    let server = DnsServer::start(&zone_file(zone));
+    let types = [(RecordType::A, 1), (RecordType::Mx, 15), (RecordType::Txt, 16), (RecordType::Aaaa, 28)];
+    for (name, entry) in zone.records.iter().filter(|(_, entry)| entry.is_silent) {
+        for (kind, number) in types {
+            if !entry.records.iter().any(|(known, _)| *known == kind) {
+                server.behave(name.as_str(), Some(number), Behavior::Silent);
+            }
+        }
+    }
+    let resolver = server.resolver();
+    (server, resolver)
+}
+
+/// The same suite over the wire: a server that answers from each scenario's zone and is silent where it says so.
+#[test]
+fn rfc_7208_over_the_wire() {
+    let Some(folder) = shared("suites/spf-rfc7208") else { return };
+    let scenarios = read(&folder.join("rfc7208-tests.yml"));
+    let served: Vec<_> = scenarios.iter().map(|scenario| (scenario, serve(&scenario.zone))).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    // Side by side: each silence is waited for.
+    let checks = served.iter().flat_map(|(scenario, (_, resolver))| {
+        scenario.cases.iter().map(move |case| async move {
+            let input = input(case);
+            let mut answers = Answers::new();
+            let mut budget = Budget::new(200, std::time::Duration::from_secs(60));
+            let judge = |answers: &Answers| check(&input, answers);
+            let verdict = settle(resolver, &mut answers, &mut budget, judge).await;
+            miss(case, &verdict).map(|miss| format!("{}: {miss}", scenario.name))
+        })
+    });
+    let outcomes = runtime.block_on(futures_util::future::join_all(checks));
+    let right = outcomes.iter().filter(|miss| miss.is_none()).count();
+    let misses: Vec<String> = outcomes.into_iter().flatten().collect();
+    super::settle("rfc7208-tests.yml, over the wire", right, right + misses.len(), 203, &misses);
 }
 
 /// What is wrong with the verdict on one case, if anything is.
