@@ -107,15 +107,47 @@ pub static ERASED: &[Column<EraseRow>] = &[
         "bytes of",
         Kind::Count("mails"),
         Show::Whole,
-        "Mails that also brought something for others: only their bytes go.",
+        "Mails that also brought something for others, and reports that only name the mailbox: only their bytes go.",
         |row| Value::Count(len(&row.plan.bytes_of)),
     ),
-    Column::new("reports", "reports", Kind::Count("reports"), Show::Whole, "Reports in these.", |row| {
-        Value::Count(row.plan.reports)
-    }),
+    Column::new(
+        "reports",
+        "reports",
+        Kind::Count("reports"),
+        Show::Whole,
+        "Aggregate reports in these.",
+        |row| Value::Count(row.plan.reports),
+    ),
     Column::new("records", "rows", Kind::Count("records"), Show::Whole, "Their rows.", |row| {
         Value::Count(row.plan.records)
     }),
+    Column::new("tls_reports", "tls", Kind::Count("reports"), Show::Whole, "TLS reports in these.", |row| {
+        Value::Count(row.plan.tls_reports)
+    }),
+    Column::new(
+        "failure_reports",
+        "failures",
+        Kind::Count("reports"),
+        Show::Whole,
+        "Failure reports and complaints in these.",
+        |row| Value::Count(row.plan.failure_reports),
+    ),
+    Column::new(
+        "bounces",
+        "bounces",
+        Kind::Count("recipients"),
+        Show::Whole,
+        "Recipients of bounces and other notices in these.",
+        |row| Value::Count(row.plan.bounces),
+    ),
+    Column::new(
+        "texts",
+        "texts",
+        Kind::Count("rows"),
+        Show::Whole,
+        "Rows of other reports that name the mailbox: the texts go, the counts stay.",
+        |row| Value::Count(row.plan.texts.len() as u64),
+    ),
     Column::new("probes", "probes", Kind::Count("probes"), Show::Whole, "Probes.", |row| {
         Value::Count(len(&row.plan.probes))
     }),

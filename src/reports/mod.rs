@@ -9,6 +9,7 @@ pub mod failure;
 mod inflate;
 mod open_words;
 pub mod quirk;
+pub mod search;
 pub mod sniff;
 pub mod stated_time;
 pub mod tls;

@@ -68,7 +68,7 @@ pub use reading::{
 };
 pub use reprocess::ReprocessFilter;
 pub use unclaimed::UnclaimedDomain;
-pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, Pruned, Retention};
+pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, NamingText, Pruned, Retention};
 pub use verify::Verification;
 pub use writer::Rejected;
 

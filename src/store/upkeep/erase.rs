@@ -1,9 +1,11 @@
 //! Removing what belongs to a mailbox or a domain, so that nothing of it stays in the files.
 
-use super::super::reprocess::{remove_derived, settle_removed};
+use std::collections::HashMap;
+
+use super::super::reprocess::{mark_one, remove_derived, settle_removed};
 use super::super::writer::{Work, Writer};
 use super::super::{MessageId, Reader, StoreError, raw};
-use super::erase_plan::ErasePlan;
+use super::erase_plan::{ErasePlan, NamingText, TEXTS};
 use super::{in_slices, others, prune, rows, slice_time, space};
 use crate::clock;
 
@@ -14,6 +16,8 @@ pub struct Erased {
     pub messages: u64,
     /// Mails of which only the bytes were removed.
     pub raws: u64,
+    /// Texts in rows of reports that were removed.
+    pub texts: u64,
     /// Probes.
     pub probes: u64,
     /// Policy domains with all their reports and sums.
@@ -23,6 +27,8 @@ pub struct Erased {
 const RAW_OF: &str = "SELECT raw_id FROM message WHERE message_id = $1";
 const IS_SHARED: &str = "SELECT 1 FROM message AS o JOIN message AS m ON m.sha256 = o.sha256
     WHERE m.message_id = $1 AND o.message_id <> $1 AND o.raw_id = m.raw_id AND o.status <> 'pending' LIMIT 1";
+const COPIES: &str = "SELECT duplicate_of, message_id FROM message
+    WHERE status = 'duplicate' AND kind IN ('bounce', 'reply', 'other') AND duplicate_of IS NOT NULL";
 const FORGET_EVENTS: &str = "DELETE FROM probe_event WHERE message_id = $1";
 const DOMAIN: &str = "SELECT domain_id FROM domain WHERE name = $1";
 const NEXT_REPORT: &str = "SELECT day, report_id, status, records FROM report WHERE domain_id = $1
@@ -72,9 +78,11 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
         domain(writer, name)?;
         erased.domains += 1;
     }
+    let copies = copies(reader)?;
     for (ids, is_whole) in [(&plan.messages, true), (&plan.bytes_of, false)] {
         for id in ids {
             let (id, children) = (*id, children.clone());
+            let copies = copies.get(&id).cloned().unwrap_or_default();
             let chunks = writer.run(move |work| {
                 let raw_id = remove_raw(work, id)?;
                 if is_whole {
@@ -82,6 +90,10 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
                     settle_removed(work, &removed, id)?;
                     work.connection.prepare_cached(FORGET_EVENTS)?.execute([id.0])?;
                     rows::remove_message(work, id, &children)?;
+                    // What was known by this one alone is read again.
+                    for copy in copies {
+                        mark_one(work, copy)?;
+                    }
                 }
                 Ok(raw_id)
             })?;
@@ -91,12 +103,39 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
             *(if is_whole { &mut erased.messages } else { &mut erased.raws }) += 1;
         }
     }
+    (erased.texts, _) = in_slices(writer, plan.texts.clone(), &|| false, |work, text: &NamingText| {
+        clear(work, text)?;
+        Ok(1)
+    })?;
     let tokens = plan.probes.clone();
     (erased.probes, _) = in_slices(writer, tokens, &|| false, |work, token: &String| {
         rows::remove_probe(work, token)?;
         Ok(1)
     })?;
     Ok(erased)
+}
+
+/// Copies that have no rows of their own, by what they are copies of.
+fn copies(reader: &Reader) -> Result<HashMap<MessageId, Vec<MessageId>>, StoreError> {
+    let mut found: HashMap<MessageId, Vec<MessageId>> = HashMap::new();
+    let mut statement = reader.connection().prepare(COPIES)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        found.entry(MessageId(row.get(0)?)).or_default().push(MessageId(row.get(1)?));
+    }
+    Ok(found)
+}
+
+/// Removes a text that names somebody, and keeps its row.
+fn clear(work: &mut Work<'_>, text: &NamingText) -> Result<(), StoreError> {
+    let Some((_, sql)) = TEXTS.get(text.at) else { return Ok(()) };
+    let pattern: &dyn rusqlite::ToSql = &text.pattern;
+    let keys = text.key.iter().map(|key| -> &dyn rusqlite::ToSql { key });
+    let parameters: Vec<&dyn rusqlite::ToSql> = std::iter::once(pattern).chain(keys).collect();
+    work.connection.prepare_cached(sql)?.execute(parameters.as_slice())?;
+    // Names and reporters are known by their texts.
+    work.cache.clear();
+    Ok(())
 }
 
 /// Removes the bytes of a message, unless a copy of it that stays has the same. Gives the number of its slices' row.

@@ -2,17 +2,18 @@
 
 use std::io::Read as _;
 
-use super::super::read::{below_pattern, count, strings};
+use super::super::read::{below_pattern, count, holds_pattern, strings};
 use super::super::{MessageId, Reader, StoreError};
 use crate::limits;
-use crate::mail::message::Message;
 use crate::mail::{Address, DomainName};
 use crate::probe::token::KeyRing;
+use crate::reports::search::{Needle, file_holds, mail_holds};
 
 /// Whose data is to be removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EraseTarget {
-    /// One mailbox: mail from it, to it, and mail that names it anywhere.
+    /// One mailbox: mail from it, to it, and mail that names it anywhere, packed or not. Of reports that only name it
+    /// the counts stay: their bytes go, and the texts in their rows.
     Address(Address),
     /// A domain and all below it: reports for it with their sums, and mail from it.
     Domain(DomainName),
@@ -23,20 +24,97 @@ pub enum EraseTarget {
 pub struct ErasePlan {
     /// Mails, each with everything read from it.
     pub messages: Vec<MessageId>,
-    /// Mails that also brought something for others: only their bytes go.
+    /// Mails that also brought something for others, and reports that only name the mailbox: only their bytes go.
     pub bytes_of: Vec<MessageId>,
+    /// Texts in rows that name the mailbox: the texts go, the rows stay.
+    pub texts: Vec<NamingText>,
     /// Probes, by token.
     pub probes: Vec<String>,
     /// Policy domains: all reports for them, with rows and sums.
     pub domains: Vec<String>,
-    /// Reports in the above, also copies.
+    /// Aggregate reports in the above, also copies.
     pub reports: u64,
     /// Their rows.
     pub records: u64,
+    /// TLS reports in the above, also copies, one a domain.
+    pub tls_reports: u64,
+    /// Failure reports and complaints in the above, also copies.
+    pub failure_reports: u64,
+    /// Recipients of bounces and other notices in the above.
+    pub bounces: u64,
 }
 
+/// A text in a row that names somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamingText {
+    /// Which of [`TEXTS`].
+    pub(super) at: usize,
+    /// The pattern of what is named.
+    pub(super) pattern: String,
+    /// The key of the row.
+    pub(super) key: Vec<i64>,
+}
+
+/// Where texts of reports may name somebody: how rows are found (the pattern is the only parameter), and how the texts are
+/// cleared (the pattern, then the key).
+pub(super) const TEXTS: [(&str, &str); 7] = [
+    (
+        "SELECT domain_id, day, report_id FROM report WHERE lower(COALESCE(email, '') || ' ' ||
+            COALESCE(extra_contact_info, '') || ' ' || COALESCE(org_name, '')) LIKE $1 ESCAPE '!'",
+        "UPDATE report SET email = CASE WHEN lower(email) LIKE $1 ESCAPE '!' THEN NULL ELSE email END,
+            extra_contact_info = CASE WHEN lower(extra_contact_info) LIKE $1 ESCAPE '!' THEN NULL
+                ELSE extra_contact_info END,
+            org_name = CASE WHEN lower(org_name) LIKE $1 ESCAPE '!' THEN NULL ELSE org_name END
+            WHERE domain_id = $2 AND day = $3 AND report_id = $4",
+    ),
+    (
+        "SELECT domain_id, day, report_id FROM tls_report WHERE lower(COALESCE(contact_info, '') || ' ' ||
+            COALESCE(organization_name, '')) LIKE $1 ESCAPE '!'",
+        "UPDATE tls_report SET
+            contact_info = CASE WHEN lower(contact_info) LIKE $1 ESCAPE '!' THEN NULL ELSE contact_info END,
+            organization_name = CASE WHEN lower(organization_name) LIKE $1 ESCAPE '!' THEN NULL
+                ELSE organization_name END
+            WHERE domain_id = $2 AND day = $3 AND report_id = $4",
+    ),
+    (
+        "SELECT reporter_id FROM reporter WHERE lower(COALESCE(email, '') || ' ' || COALESCE(org_name, '') || ' ' ||
+            name_key) LIKE $1 ESCAPE '!'",
+        "UPDATE reporter SET email = CASE WHEN lower(email) LIKE $1 ESCAPE '!' THEN NULL ELSE email END,
+            org_name = CASE WHEN lower(org_name) LIKE $1 ESCAPE '!' THEN NULL ELSE org_name END,
+            name_key = CASE WHEN name_key LIKE $1 ESCAPE '!' THEN 'erased ' || reporter_id ELSE name_key END
+            WHERE reporter_id = $2",
+    ),
+    (
+        "SELECT domain_id, day, report_id, seq FROM deviation
+            WHERE lower(original || ' ' || used || ' ' || place) LIKE $1 ESCAPE '!'",
+        "UPDATE deviation SET original = CASE WHEN lower(original) LIKE $1 ESCAPE '!' THEN '' ELSE original END,
+            used = CASE WHEN lower(used) LIKE $1 ESCAPE '!' THEN '' ELSE used END,
+            place = CASE WHEN lower(place) LIKE $1 ESCAPE '!' THEN '' ELSE place END
+            WHERE domain_id = $2 AND day = $3 AND report_id = $4 AND seq = $5",
+    ),
+    (
+        "SELECT name_id FROM name WHERE lower(name) LIKE $1 ESCAPE '!'",
+        "UPDATE name SET name = 'erased ' || name_id WHERE lower(name) LIKE $1 ESCAPE '!' AND name_id = $2",
+    ),
+    (
+        "SELECT auth_set_id, seq FROM auth_result WHERE lower(COALESCE(domain, '') || ' ' || COALESCE(selector, '')
+            || ' ' || COALESCE(human_result, '') || ' ' || COALESCE(written, '')) LIKE $1 ESCAPE '!'",
+        "UPDATE auth_result SET domain = CASE WHEN lower(domain) LIKE $1 ESCAPE '!' THEN NULL ELSE domain END,
+            selector = CASE WHEN lower(selector) LIKE $1 ESCAPE '!' THEN NULL ELSE selector END,
+            human_result = CASE WHEN lower(human_result) LIKE $1 ESCAPE '!' THEN NULL ELSE human_result END,
+            written = CASE WHEN lower(written) LIKE $1 ESCAPE '!' THEN NULL ELSE written END
+            WHERE auth_set_id = $2 AND seq = $3",
+    ),
+    (
+        "SELECT reason_set_id, seq FROM reason WHERE lower(COALESCE(comment, '')) LIKE $1 ESCAPE '!'",
+        "UPDATE reason SET comment = NULL WHERE lower(comment) LIKE $1 ESCAPE '!'
+            AND reason_set_id = $2 AND seq = $3",
+    ),
+];
+
 const MESSAGES: &str = "SELECT m.message_id, m.mail_from, m.rcpt_to, m.header_from,
-    EXISTS (SELECT 1 FROM raw AS r WHERE r.raw_id = m.raw_id) FROM message AS m ORDER BY m.message_id";
+    EXISTS (SELECT 1 FROM raw AS r WHERE r.raw_id = m.raw_id), m.file_name IS NOT NULL,
+    COALESCE(m.kind, '') IN ('aggregate', 'tls') FROM message AS m ORDER BY m.message_id";
 const BOUNCES: &str = "SELECT recipient, original_recipient FROM bounce WHERE message_id = $1";
 const PROBES: &str = "SELECT token, mail_from, rcpt_to FROM probe ORDER BY token";
 const DOMAINS: &str = "SELECT name FROM domain WHERE name = $1 OR name LIKE $2 ESCAPE '!' ORDER BY name";
@@ -57,6 +135,12 @@ const HAS_OTHERS: &str =
         WHERE q.message_id = $1 AND NOT (d.name = $2 OR d.name LIKE $3 ESCAPE '!'))
     OR EXISTS (SELECT 1 FROM unclaimed AS u WHERE u.message_id = $1
         AND NOT (u.domain = $2 OR u.domain LIKE $3 ESCAPE '!'))";
+const OTHERS_OF_MESSAGE: &str = "SELECT (SELECT COUNT(*) FROM tls_report WHERE message_id = $1),
+    (SELECT COUNT(*) FROM failure_report WHERE message_id = $1)";
+const OTHERS_OF_DOMAIN: &str = "SELECT
+    (SELECT COUNT(*) FROM tls_report AS t JOIN domain AS d ON d.domain_id = t.domain_id WHERE d.name = $1),
+    (SELECT COUNT(*) FROM failure_report AS q JOIN domain AS d ON d.domain_id = q.domain_id WHERE d.name = $1)";
+const BOUNCES_OF: &str = "SELECT COUNT(*) FROM bounce WHERE message_id = $1";
 const IS_THERE: &str = "SELECT 1 FROM message WHERE message_id = $1";
 const SIZE_OF_MESSAGE: &str =
     "SELECT COUNT(*), COALESCE(SUM(CASE WHEN status IN ('counted', 'set-aside') THEN records ELSE 0 END), 0)
@@ -76,20 +160,31 @@ pub(in super::super) fn plan(
         EraseTarget::Domain(domain) => of_domain(reader, domain)?,
     };
     let connection = reader.connection();
-    let mut add = |sql: &str, key: &dyn rusqlite::ToSql| -> Result<(), StoreError> {
-        let (reports, records): (i64, i64) =
+    let two = |sql: &str, key: &dyn rusqlite::ToSql| -> Result<(u64, u64), StoreError> {
+        let (first, second): (i64, i64) =
             connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        plan.reports += count(reports);
-        plan.records += count(records);
+        Ok((count(first), count(second)))
+    };
+    let mut add = |of: (&str, &str), key: &dyn rusqlite::ToSql| -> Result<(), StoreError> {
+        let (reports, records) = two(of.0, key)?;
+        plan.reports += reports;
+        plan.records += records;
+        let (tls_reports, failure_reports) = two(of.1, key)?;
+        plan.tls_reports += tls_reports;
+        plan.failure_reports += failure_reports;
         Ok(())
     };
     if plan.domains.is_empty() {
         for id in plan.messages.clone() {
-            add(SIZE_OF_MESSAGE, &id.0)?;
+            add((SIZE_OF_MESSAGE, OTHERS_OF_MESSAGE), &id.0)?;
         }
     }
     for name in plan.domains.clone() {
-        add(SIZE_OF_DOMAIN, &name)?;
+        add((SIZE_OF_DOMAIN, OTHERS_OF_DOMAIN), &name)?;
+    }
+    for id in &plan.messages {
+        let bounces: i64 = connection.prepare_cached(BOUNCES_OF)?.query_row([id.0], |row| row.get(0))?;
+        plan.bounces += count(bounces);
     }
     Ok(plan)
 }
@@ -118,7 +213,7 @@ fn of_address(reader: &Reader, address: &Address, keys: &KeyRing) -> Result<Eras
     let pseudonyms: Vec<String> =
         keys.pseudonyms(local).into_iter().map(|name| format!("{name}@{domain}")).collect();
     let mailbox = Mailbox { clear, pseudonyms };
-    let finder = memchr::memmem::Finder::new(mailbox.clear.as_bytes()).into_owned();
+    let needle = Needle::new(&mailbox.clear);
     let mut plan = ErasePlan::default();
     let mut statement = reader.connection().prepare(MESSAGES)?;
     let mut rows = statement.query([])?;
@@ -132,11 +227,21 @@ fn of_address(reader: &Reader, address: &Address, keys: &KeyRing) -> Result<Eras
         if !belongs {
             belongs = is_bounced(reader, id, &mailbox)?;
         }
-        if !belongs && row.get::<_, bool>(4)? {
-            belongs = names_it(reader, id, &finder)?;
-        }
         if belongs {
             plan.messages.push(id);
+        } else if row.get::<_, bool>(4)? && names_it(reader, id, row.get(5)?, &needle)? {
+            // A report that names somebody is not about him: what it counts stays.
+            if row.get(6)? { plan.bytes_of.push(id) } else { plan.messages.push(id) }
+        }
+    }
+    let pattern = holds_pattern(&mailbox.clear);
+    for (at, (find, _)) in TEXTS.iter().enumerate() {
+        let mut statement = reader.connection().prepare(find)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query([&pattern])?;
+        while let Some(row) = rows.next()? {
+            let key = (0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?;
+            plan.texts.push(NamingText { at, pattern: pattern.clone(), key });
         }
     }
     let mut statement = reader.connection().prepare(PROBES)?;
@@ -166,8 +271,8 @@ fn is_bounced(reader: &Reader, id: MessageId, mailbox: &Mailbox) -> Result<bool,
     Ok(false)
 }
 
-/// True if the bytes of a mail name the mailbox: as they came, or in a part once it is decoded.
-fn names_it(reader: &Reader, id: MessageId, finder: &memchr::memmem::Finder<'_>) -> Result<bool, StoreError> {
+/// True if the bytes of a mail or file name the mailbox: as they came, decoded, or in what is packed in them.
+fn names_it(reader: &Reader, id: MessageId, is_file: bool, needle: &Needle) -> Result<bool, StoreError> {
     let mut bytes = Vec::new();
     let mut raw = match reader.raw(id) {
         Ok(raw) => raw.take(limits::IMPORT_FILE_BYTES),
@@ -176,15 +281,7 @@ fn names_it(reader: &Reader, id: MessageId, finder: &memchr::memmem::Finder<'_>)
         Err(error) => return Err(error),
     };
     raw.read_to_end(&mut bytes).map_err(|error| StoreError::Io(format!("the bytes of {id}: {error}")))?;
-    let holds = |bytes: &[u8]| finder.find(&bytes.to_ascii_lowercase()).is_some();
-    if holds(&bytes) {
-        return Ok(true);
-    }
-    let message = Message::parse(&bytes);
-    Ok(message.parts.iter().any(|part| match part.decode().0 {
-        std::borrow::Cow::Borrowed(_) => false,
-        std::borrow::Cow::Owned(decoded) => holds(&decoded),
-    }))
+    Ok(if is_file { file_holds(&bytes, needle) } else { mail_holds(&bytes, needle) })
 }
 
 // ---- A domain ----

@@ -20,7 +20,7 @@ use crate::probe::token::KeyRing;
 
 pub use backup::BackupReport;
 pub use erase::Erased;
-pub use erase_plan::{ErasePlan, EraseTarget};
+pub use erase_plan::{ErasePlan, EraseTarget, NamingText};
 pub use prune::{Pruned, Retention};
 
 pub(super) use backup::backup;

@@ -182,3 +182,80 @@ fn every_kind_of_report_is_erased_with_its_domain() {
     let (code, out, err) = run(folder, &["db", "verify"]);
     assert_eq!(code, 0, "{out}{err}");
 }
+
+/// A mailbox is found inside what is packed, and in the rows of reports; what those count stays.
+#[test]
+fn a_mailbox_named_in_packed_reports_is_erased_and_the_counts_stay() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let gzip = |name: &str, text: &str| {
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        let mut writer = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        writer.write_all(text.as_bytes()).unwrap();
+        writer.finish().unwrap();
+        folder.join(name)
+    };
+    let records = [Record::new("192.0.2.10", 5, true, "example.com")];
+    let named = report("example.com", "Reporter", "1", DAY, DAY + 86_399, &records)
+        .replace("</org_name>", "</org_name><email>Jane.Doe@reporter.example</email><extra_contact_info>ask jane.doe@REPORTER.example</extra_contact_info>")
+        .replace("<header_from>", "<envelope_from>jane.doe@reporter.example</envelope_from><header_from>")
+        .replace("</row>", "</row><!-- -->")
+        .replace("</policy_evaluated>", "<reason><type>other</type><comment>jane.doe@reporter.example asked</comment></reason></policy_evaluated>");
+    assert!(named.matches("oe@").count() >= 4, "{named}");
+    let tls = std::fs::read_to_string(fixtures.join("tls/plain.json")).unwrap();
+    let tls = tls.replace("tls@alpine.example", "jane.doe@reporter.example");
+    let letter = "From: a@b.example\nTo: c@d.example\nSubject: lunch\n\nAsk Jane.Doe@reporter.example\n";
+    std::fs::write(folder.join("letter.eml"), letter).unwrap();
+    import(folder, &[&gzip("a.xml.gz", &named), &gzip("t.json.gz", &tls), &folder.join("letter.eml")]);
+    let other = report("example.com", "Other", "2", DAY, DAY + 86_399, &records);
+    import(folder, &[&gzip("b.xml.gz", &other)]);
+
+    let target = ["db", "erase", "--address", "jane.doe@reporter.example"];
+    let plan = rows(&json(folder, &target))[0].clone();
+    assert_eq!(
+        (&plan["messages"], &plan["raws"]),
+        (&1.into(), &2.into()),
+        "the letter, and the bytes of two: {plan}"
+    );
+    assert!(plan["texts"].as_u64().unwrap() >= 5, "{plan}");
+    let before = json(folder, &["report"])["totals"].clone();
+    let sessions = json(folder, &["report", "tls"])["totals"].clone();
+    let mut yes = target.to_vec();
+    yes.push("--yes");
+    json(folder, &yes);
+    assert_eq!(json(folder, &["report"])["totals"], before);
+    assert_eq!(json(folder, &["report", "tls"])["totals"], sessions);
+    let again = rows(&json(folder, &target))[0].clone();
+    for field in ["messages", "raws", "texts"] {
+        assert_eq!(again[field], 0, "{again}");
+    }
+    for name in ["mailsonde.db", "mailsonde.db-wal"] {
+        let bytes = std::fs::read(folder.join(name)).unwrap_or_default().to_ascii_lowercase();
+        assert!(memchr::memmem::find(&bytes, b"jane.doe").is_none(), "traces in {name}");
+    }
+    let (code, out, err) = run(folder, &["db", "verify"]);
+    assert_eq!(code, 0, "{out}{err}");
+    // The same report again is a copy still, and new ones of the same reporter are read.
+    import(folder, &[&folder.join("a.xml.gz")]);
+    assert_eq!(json(folder, &["report"])["totals"]["messages"], before["messages"]);
+}
+
+/// A dry run counts every kind.
+#[test]
+fn a_dry_run_counts_every_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    for name in ["tls/plain.json", "failure/dmarc-all-fields.eml", "dsn/postfix-alias.eml"] {
+        import(folder, &[&fixtures.join(name)]);
+    }
+    two_domains(folder);
+    let plan = rows(&json(folder, &["db", "erase", "--domain", "example.com"]))[0].clone();
+    for field in ["reports", "records", "tls_reports", "failure_reports"] {
+        assert!(plan[field].as_u64().unwrap() > 0, "{field}: {plan}");
+    }
+    let plan = rows(&json(folder, &["db", "erase", "--address", "inner@store.relay.example"]))[0].clone();
+    assert_eq!((&plan["messages"], &plan["bounces"]), (&1.into(), &1.into()), "{plan}");
+}
