@@ -476,6 +476,8 @@ pub const SIGNED_HEADER_BYTES: usize = 1024 * 1024;
 pub const SIGNED_HEADER_FIELDS: usize = 2_000;
 /// Bytes read of the tags of one signature.
 pub const SIGNATURE_BYTES: usize = 64 * 1024;
+/// Tags of one tag list; no real one has thirty.
+pub const TAGS: usize = 200;
 /// Signatures of one message that are verified: each costs a key look-up, and hashes the body if it wants.
 pub const SIGNATURES: usize = 10;
 /// Signatures of one message that are listed.

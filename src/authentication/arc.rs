@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::dkim::signature::{self, Algorithm, Carrier, Facts, Signature, octets, required, short};
 use super::dkim::tags::TagList;
-use super::dkim::{self, RawMessage, Reason, Verdict, cut, without_signature, words};
+use super::dkim::{self, RawMessage, Reason, Service, Verdict, cut, without_signature, words};
 use super::key::{self, AtSelector, KeyKind};
 use crate::clock::Timestamp;
 use crate::dns::{Answers, Ask, Name, Question, RecordType};
@@ -249,6 +249,7 @@ fn judge(
     let Some(last) = sets.last() else { return Ok(Some(End::Fail("no instance".to_owned()))) };
     let keys = sets.iter().map(|set| set.key.clone()).chain(signature_key(last));
     answers.need(keys.map(|name| Question::new(name, RecordType::Txt)))?;
+    message.hash_body(sets.iter().map(|set| set.signature.body));
     let verdict = message_signature(message, last, now, answers)?;
     if let Some(instance) = chain.instances.last_mut() {
         instance.is_signature_intact = known(&verdict);
@@ -314,7 +315,8 @@ fn message_signature(
     now: Timestamp,
     answers: &Answers,
 ) -> Result<Verdict, Ask> {
-    let mut verdict = dkim::check(message, set.message, &set.signature, set.facts.clone(), answers)?;
+    let mut verdict =
+        dkim::check(message, set.message, &set.signature, set.facts.clone(), Service::Mail, answers)?;
     if verdict.reason == Reason::Verified {
         verdict.reason = dkim::acceptable(message, &set.signature, &set.facts, now);
     }

@@ -339,11 +339,37 @@ impl Verdict {
     }
 }
 
+/// What a message is, for keys that are not for all (`s=` of a key, RFC 6376 §3.6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// Any mail.
+    Mail,
+    /// A TLS report, which may be signed with a key for such reports alone (RFC 8460 §3).
+    TlsReport,
+}
+
+impl Service {
+    /// True if a key may sign such a message.
+    fn allows(self, key: &KeyRecord) -> bool {
+        key.is_for("email") || (self == Self::TlsReport && key.is_for("tlsrpt"))
+    }
+}
+
+/// Judges every signature of a message as [`verify_as`] does, with keys for e-mail.
+pub fn verify(message: &RawMessage<'_>, now: Timestamp, answers: &Answers) -> Result<Signatures, Ask> {
+    verify_as(message, Service::Mail, now, answers)
+}
+
 /// Judges every signature of a message.
 ///
 /// `now` is when the message came. Asks for all keys at once; whatever the answers, it ends with a verdict on
 /// each signature. Of many signatures the first [`limits::SIGNATURES`] are looked at.
-pub fn verify(message: &RawMessage<'_>, now: Timestamp, answers: &Answers) -> Result<Signatures, Ask> {
+pub fn verify_as(
+    message: &RawMessage<'_>,
+    service: Service,
+    now: Timestamp,
+    answers: &Answers,
+) -> Result<Signatures, Ask> {
     let places = message.places("dkim-signature");
     let mut read: Vec<(usize, Facts, Result<Signature, Reason>)> = Vec::new();
     for (index, place) in places.iter().enumerate().take(limits::SIGNATURES_LISTED) {
@@ -358,11 +384,12 @@ pub fn verify(message: &RawMessage<'_>, now: Timestamp, answers: &Answers) -> Re
     }
     let names = read.iter().filter_map(|(_, _, signature)| signature.as_ref().ok()).filter_map(key_name);
     answers.need(names.map(|name| Question::new(name, RecordType::Txt)))?;
+    message.hash_body(read.iter().filter_map(|(_, _, signature)| Some(signature.as_ref().ok()?.body)));
     let mut verdicts = Vec::with_capacity(read.len());
     for (place, facts, signature) in read {
         verdicts.push(match signature {
             Err(reason) => Verdict::new(reason, facts),
-            Ok(signature) => judge(message, place, &signature, facts, now, answers)?,
+            Ok(signature) => judge(message, place, &signature, facts, (service, now), answers)?,
         });
     }
     Ok(Signatures { verdicts, unlisted: places.len().saturating_sub(limits::SIGNATURES_LISTED) })
@@ -379,10 +406,10 @@ fn judge(
     place: usize,
     signature: &Signature,
     facts: Facts,
-    now: Timestamp,
+    (service, now): (Service, Timestamp),
     answers: &Answers,
 ) -> Result<Verdict, Ask> {
-    let mut verdict = check(message, place, signature, facts, answers)?;
+    let mut verdict = check(message, place, signature, facts, service, answers)?;
     if verdict.reason == Reason::Verified {
         verdict.reason = acceptable(message, signature, &verdict.facts, now);
     }
@@ -396,6 +423,7 @@ pub(in crate::authentication) fn check(
     place: usize,
     signature: &Signature,
     facts: Facts,
+    service: Service,
     answers: &Answers,
 ) -> Result<Verdict, Ask> {
     let mut verdict = Verdict::new(Reason::BadKeyName, facts);
@@ -425,7 +453,8 @@ pub(in crate::authentication) fn check(
     fields.push((message.name(place), &bare));
     let mut best: Option<(Reason, &KeyRecord, Option<bool>)> = None;
     for key in &keys {
-        let (reason, is_header_intact) = try_key(key, &name, signature, &fields, verdict.is_body_intact);
+        let (reason, is_header_intact) =
+            try_key((key, &name), service, signature, &fields, verdict.is_body_intact);
         let is_better = best.as_ref().is_none_or(|(known, _, known_intact)| {
             *known != Reason::Verified
                 && (reason == Reason::Verified
@@ -472,14 +501,18 @@ pub(in crate::authentication) fn words(not_known: &NotKnown) -> String {
 
 /// Tries one key.
 fn try_key(
-    key: &KeyRecord,
-    name: &Name,
+    (key, name): (&KeyRecord, &Name),
+    service: Service,
     signature: &Signature,
     fields: &[(&[u8], &[u8])],
     is_body_intact: Option<bool>,
 ) -> (Reason, Option<bool>) {
-    // h= of the key is judged by the hash of the signature, not by what is in use today.
-    let fatal = key.faults.iter().find(|fault| fault.is_fatal() && !matches!(fault, KeyFault::Hashes(_)));
+    // h= of the key is judged by the hash of the signature, and s= by what the message is.
+    let fatal = key.faults.iter().find(|fault| match fault {
+        KeyFault::Hashes(_) => false,
+        KeyFault::Services(_) => !service.allows(key),
+        fault => fault.is_fatal(),
+    });
     if let Some(fault) = fatal {
         return (Reason::KeyUnusable(name.clone(), fault.clone()), None);
     }

@@ -55,7 +55,7 @@ pub(in crate::authentication) struct BodyKind {
 }
 
 /// The hash of a body.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(in crate::authentication) struct BodyHash {
     /// The digest.
     pub(in crate::authentication) digest: Vec<u8>,
@@ -163,40 +163,74 @@ impl<'a> RawMessage<'a> {
         fields
     }
 
-    /// The hash of the body; each kind is computed once.
-    pub(in crate::authentication) fn body_hash(&self, kind: BodyKind) -> BodyHash {
+    /// Computes hashes of the body that will be asked for: one pass for all lengths of one canonicalization, so
+    /// that many signatures with lengths of their own cost no more than one.
+    pub(in crate::authentication) fn hash_body(&self, kinds: impl Iterator<Item = BodyKind>) {
         let mut known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
-        let hash = known.entry(kind).or_insert_with(|| {
-            let algorithm = if kind.is_sha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
+        let wanted: Vec<BodyKind> = kinds.filter(|kind| !known.contains_key(kind)).collect();
+        for (is_relaxed, is_sha1) in [(true, false), (false, false), (true, true), (false, true)] {
+            let same = |kind: &&BodyKind| (kind.is_relaxed, kind.is_sha1) == (is_relaxed, is_sha1);
+            let mut lengths: Vec<Option<u64>> = wanted.iter().filter(same).map(|kind| kind.length).collect();
+            if lengths.is_empty() {
+                continue;
+            }
+            // The whole body last: it has no end of its own.
+            lengths.sort_unstable_by_key(|length| length.unwrap_or(u64::MAX));
+            lengths.dedup();
+            let algorithm = if is_sha1 { &digest::SHA1_FOR_LEGACY_USE_ONLY } else { &digest::SHA256 };
             let mut hasher = BodyHasher {
                 context: digest::Context::new(algorithm),
-                left: kind.length.unwrap_or(u64::MAX),
+                ends: lengths.iter().copied().flatten().collect(),
+                digests: Vec::new(),
                 octets: 0,
             };
             // mail-auth cuts at `l` before it canonicalizes; RFC 6376 §3.4.5 wants it cut afterwards.
-            canonicalization(kind.is_relaxed).canonical_body(self.body(), 0).write(&mut hasher);
-            BodyHash { digest: hasher.context.finish().as_ref().to_vec(), octets: hasher.octets }
-        });
-        hash.clone()
+            canonicalization(is_relaxed).canonical_body(self.body(), 0).write(&mut hasher);
+            let BodyHasher { context, digests, octets, .. } = hasher;
+            let whole = context.finish().as_ref().to_vec();
+            for (index, length) in lengths.into_iter().enumerate() {
+                // A length beyond the body was not reached; whoever asks sees that.
+                let digest = digests.get(index).unwrap_or(&whole).clone();
+                known.insert(BodyKind { is_relaxed, is_sha1, length }, BodyHash { digest, octets });
+            }
+        }
+    }
+
+    /// The hash of the body; each kind is computed once.
+    pub(in crate::authentication) fn body_hash(&self, kind: BodyKind) -> BodyHash {
+        self.hash_body(std::iter::once(kind));
+        let known = self.hashes.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&kind).cloned().unwrap_or_default()
     }
 }
 
-/// Hashes what it is given, up to a length, and counts all.
+/// Hashes what it is given, keeps the digests at some lengths, and counts all.
 struct BodyHasher {
     /// The hash so far.
     context: digest::Context,
-    /// Octets that are still hashed.
-    left: u64,
-    /// Octets so far, hashed or not.
+    /// Lengths at which the digest is kept, in order.
+    ends: Vec<u64>,
+    /// The digests of the lengths that were reached.
+    digests: Vec<Vec<u8>>,
+    /// Octets so far.
     octets: u64,
 }
 
 impl Writer for BodyHasher {
     fn write(&mut self, octets: &[u8]) {
-        let hashed = usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len());
-        self.context.update(octets.get(..hashed).unwrap_or_default());
-        self.left -= hashed as u64;
-        self.octets += octets.len() as u64;
+        let mut rest = octets;
+        while let Some(end) = self.ends.get(self.digests.len())
+            && let Ok(ahead) = usize::try_from(end.saturating_sub(self.octets))
+            && ahead <= rest.len()
+        {
+            let (before, after) = rest.split_at(ahead);
+            self.context.update(before);
+            self.octets += before.len() as u64;
+            self.digests.push(self.context.clone().finish().as_ref().to_vec());
+            rest = after;
+        }
+        self.context.update(rest);
+        self.octets += rest.len() as u64;
     }
 }
 
@@ -309,6 +343,15 @@ mod tests {
         assert_eq!(all.digest, digest::digest(&digest::SHA256, b"a b\r\n").as_ref());
         let part = raw.body_hash(BodyKind { length: Some(3), ..kind });
         assert_eq!(part.digest, digest::digest(&digest::SHA256, b"a b").as_ref());
+        // All at once, and beyond the body.
+        let many = RawMessage::new(b"A: b\r\n\r\na  b \r\n\r\n");
+        many.hash_body(
+            [Some(3), None, Some(0), Some(9), Some(5)].into_iter().map(|length| BodyKind { length, ..kind }),
+        );
+        let hash = |length| many.body_hash(BodyKind { length, ..kind }).digest;
+        assert_eq!((hash(None), hash(Some(3))), (all.digest.clone(), part.digest.clone()));
+        assert_eq!((hash(Some(5)), hash(Some(9))), (all.digest.clone(), all.digest.clone()));
+        assert_eq!(hash(Some(0)), digest::digest(&digest::SHA256, b"").as_ref());
         let none = raw.body_hash(BodyKind { length: Some(0), is_sha1: true, ..kind });
         assert_eq!(none.digest, digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, b"").as_ref());
         let empty = RawMessage::new(b"A: b\r\n").body_hash(BodyKind { is_relaxed: false, ..kind });

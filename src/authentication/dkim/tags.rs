@@ -35,6 +35,9 @@ pub enum TagFault {
     /// Nothing between two `;`.
     #[error("a `;` too many")]
     Empty,
+    /// More tags than are looked at: no real list has thirty.
+    #[error("more than {} tags", crate::limits::TAGS)]
+    TooMany,
     /// A control character in a value.
     #[error("the tag {0}= holds a control character")]
     Control(String),
@@ -50,6 +53,10 @@ impl TagList {
         let mut list = Self::default();
         let mut pieces = text.split(';').peekable();
         while let Some(piece) = pieces.next() {
+            if list.tags.len() >= crate::limits::TAGS || list.faults.len() >= crate::limits::TAGS {
+                list.faults.push(TagFault::TooMany);
+                break;
+            }
             let is_last = pieces.peek().is_none();
             list.take(piece, is_last);
         }
@@ -179,6 +186,15 @@ mod tests {
             assert_eq!(found.join(" "), tags, "{text:?}");
             let told: Vec<_> = list.faults.iter().map(ToString::to_string).collect();
             assert_eq!(told.join("; "), faults, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_lists_are_bounded() {
+        for text in ["a=1;".repeat(100_000), ";".repeat(100_000), "x;".repeat(100_000)] {
+            let list = TagList::parse(text.as_bytes());
+            assert_eq!(list.faults.last(), Some(&TagFault::TooMany));
+            assert!(list.tags.len() <= crate::limits::TAGS && list.faults.len() <= crate::limits::TAGS + 1);
         }
     }
 

@@ -137,6 +137,11 @@ fn every_state_of_the_key_is_told() {
         assert_eq!(found.is_open(), result == DkimResult::TempError);
         assert_eq!(found.verdicts[0].is_body_intact, Some(true));
     }
+    let reports = at_selector(texts(&[&record.replace("; p=", "; s=tlsrpt; p=")]));
+    assert_eq!(codes(&message, &reports), "key-not-for-mail");
+    let raw = RawMessage::new(message.as_bytes());
+    let found = verify_as(&raw, Service::TlsReport, NOW, &reports).unwrap();
+    assert_eq!(found.result(), DkimResult::Pass);
     let strict = record.replace("; p=", "; t=s; p=");
     let below = message.replace("s=s1;", "s=s1; i=@sub.example.com;");
     assert_eq!(codes(&below, &at_selector(texts(&[&strict]))), "strict-identity");
@@ -226,6 +231,57 @@ fn keys_that_cannot_sign_are_refused() {
     assert!(matches!(bad_name, Err(SignError::Name { .. })));
     assert_eq!(sign(b"To: a\r\n\r\n", &rsa, "example.com", "s1", NOW), Err(SignError::NoFrom));
     assert_eq!(format!("{rsa:?}"), "SigningKey { algorithm: \"rsa-sha256\", .. }");
+}
+
+#[test]
+fn the_other_verifier_agrees() {
+    use futures_util::FutureExt as _;
+    use mail_auth::common::parse::TxtRecordParser as _;
+    use mail_auth::common::verify::DomainKey;
+    use mail_auth::{AuthenticatedMessage, MessageAuthenticator, Parameters, ResolverCache, Txt};
+    use std::borrow::Borrow;
+    use std::hash::Hash;
+
+    /// The key at every name, so that the network is never asked.
+    struct Known(String);
+    impl ResolverCache<Box<str>, Txt> for Known {
+        fn get<Q>(&self, _: &Q) -> Option<Txt>
+        where
+            Box<str>: Borrow<Q>,
+            Q: Hash + Eq + ?Sized,
+        {
+            Some(DomainKey::parse(self.0.as_bytes()).into())
+        }
+        fn remove<Q>(&self, _: &Q) -> Option<Txt>
+        where
+            Box<str>: Borrow<Q>,
+            Q: Hash + Eq + ?Sized,
+        {
+            None
+        }
+        fn insert(&self, _: Box<str>, _: Txt, _: std::time::Instant) {}
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let other = MessageAuthenticator::new_cloudflare().unwrap();
+    for key in keys() {
+        let cache = Known(key.record());
+        let answers = at_selector(texts(&[&key.record()]));
+        let whole = signed(&key);
+        for message in [
+            whole.clone(),
+            whole.replace("Hello", "Hallo"),
+            whole.replace("Two", "2"),
+            whole.replace("c=r", "c=R"),
+        ] {
+            let parsed = AuthenticatedMessage::parse(message.as_bytes()).unwrap();
+            let parameters = Parameters::new(&parsed).with_txt_cache(&cache);
+            let theirs = other.verify_dkim(parameters).now_or_never().unwrap();
+            let theirs = theirs.iter().any(|output| output.result() == &mail_auth::DkimResult::Pass);
+            let ours = verify(&RawMessage::new(message.as_bytes()), NOW, &answers).unwrap();
+            assert_eq!(ours.result() == DkimResult::Pass, theirs, "{message}");
+        }
+    }
 }
 
 proptest! {
