@@ -37,9 +37,11 @@ CREATE TABLE message (
     origin           TEXT NOT NULL,        -- smtp | import | mailbox
     purposes         TEXT NOT NULL,        -- what its recipients are for, words separated by blanks
     file_name        TEXT,                 -- name of an imported file that is no mail; NULL for mail
-    peer_ip          BLOB,                 -- the client, written like `source`; NULL without transport
-    peer_port        INTEGER,              -- the client's port
-    helo             TEXT,                 -- HELO or EHLO name as sent
+    peer_ip          BLOB,                 -- the true client, written like `source`; NULL where nothing proves one
+    peer_port        INTEGER,              -- its port; NULL not known
+    peer_source      TEXT,                 -- connection | proxy | xforward | received: what proves peer_ip; NULL with it
+    relay_ip         BLOB,                 -- the trusted relay that handed it over, like `source`; NULL: the client did
+    helo             TEXT,                 -- HELO or EHLO name of the client as sent
     is_esmtp         INTEGER NOT NULL,     -- 1: EHLO was said
     tls_version      TEXT,                 -- TLSv1.2 | TLSv1.3; NULL without TLS
     tls_cipher       TEXT,                 -- the cipher suite's standard name
@@ -643,7 +645,7 @@ WHERE r.status = 'counted';
 CREATE VIEW v_messages AS
 SELECT m.message_id,
        strftime('%Y-%m-%dT%H:%M:%SZ', m.received_at_ms / 1000, 'unixepoch') AS received_at,
-       m.origin, m.kind, m.status, m.reason, m.file_name, m.helo, m.tls_version, m.mail_from, m.rcpt_to,
+       m.origin, m.kind, m.status, m.reason, m.file_name, m.peer_source, m.helo, m.tls_version, m.mail_from, m.rcpt_to,
        m.header_message_id, m.subject, m.header_from, m.trust, m.size_bytes
 FROM message AS m;
 

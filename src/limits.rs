@@ -225,6 +225,18 @@ pub const LINGER_BYTES: usize = 256 * 1024;
 pub const KEEP_TIMEOUT: Duration = Duration::from_secs(120);
 /// `Received` fields of one message, above which it runs in a loop (RFC 5321 §6.3).
 pub const RECEIVED_FIELDS: usize = 100;
+/// Octets of a PROXY header of version 1, as its specification says.
+pub const PROXY_V1_BYTES: usize = 107;
+/// Octets of a PROXY header of version 2: its addresses, and room for what a proxy says of a TLS session.
+pub const PROXY_V2_BYTES: usize = 4_096;
+/// Wait for the PROXY header, which a proxy sends at once.
+pub const PROXY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Octets of one value in XFORWARD, as its specification says.
+pub const XFORWARD_VALUE_BYTES: usize = 255;
+/// Beginning of a message, bytes, in which the `Received` line of a relay is looked for.
+pub const RELAY_HEAD_BYTES: usize = 64 * 1024;
+/// `Received` lines of trusted relays that are followed down to the first client that is none.
+pub const RELAY_HOPS: usize = 20;
 /// Bodies in memory of all sessions together, bytes; above it bodies of any size are spooled.
 pub const BODIES_MEMORY_BYTES: usize = 256 * 1024 * 1024;
 /// Bytes of a spooled body that are gathered before they are written.

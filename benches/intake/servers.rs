@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use mailsonde::clock;
 use mailsonde::mail::{Address, Body, Envelope, Inbox, MessageId, Purpose, Refusal};
-use mailsonde::smtp::sink::{Listener, Network, Sink, SinkLimits, SinkOptions};
+use mailsonde::smtp::sink::{Listener, Network, Relays, Sink, SinkLimits, SinkOptions};
 use mailsonde::smtp::tls::ServerTls;
 
 use super::process;
@@ -284,6 +284,7 @@ pub(crate) fn serve_counting() -> Result<()> {
         tls: Some(Arc::new(ServerTls::load_or_create(spool.path(), "mx.example.com")?)),
         spool_directory: spool.path().to_owned(),
         trusted: vec![Network::parse("127.0.0.1").context("network")?],
+        relays: Relays::NONE,
         limits: SinkLimits::STANDARD,
     };
     let inbox = CountingInbox(AtomicI64::new(clock::now().ms()));

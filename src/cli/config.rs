@@ -103,7 +103,12 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
             ListenerTls::StartTls => "STARTTLS offered",
             ListenerTls::None => "no TLS",
         };
-        say("listener", format!("{}, {tls}", listener.address));
+        let relays = match (listener.relays.proxy_protocol, listener.relays.networks.len()) {
+            (_, 0) => "",
+            (false, _) => ", behind trusted relays",
+            (true, _) => ", behind trusted proxies only",
+        };
+        say("listener", format!("{}, {tls}{relays}", listener.address));
     }
     for recipient in &settings.recipients {
         say("recipient", format!("{} for {}", recipient.address, recipient.purpose.as_str()));

@@ -15,7 +15,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::reveal;
 use crate::limits;
 use crate::mail::message::{Message, Standing};
-use crate::mail::{MessageId, Purpose};
+use crate::mail::{MessageId, PeerSource, Purpose};
 use crate::render::value::Object;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
 use crate::store::{Reader, StoreError, StoredMessage, UnreadablePart};
@@ -135,11 +135,17 @@ pub static FACTS: &[Column<Shown>] = &[
     Column::total("file_name", Kind::Text, "The name of an imported file that is no mail.", |row| {
         Value::text(row.stored.file_name.as_deref())
     }),
-    Column::total("peer_ip", Kind::Text, "The client's address.", |row| {
+    Column::total("peer_source", Kind::Text, "As in `messages`.", |row| {
+        Value::text(row.stored.envelope.peer_source.map(PeerSource::as_str))
+    }),
+    Column::total("relay_ip", Kind::Text, "As in `messages`.", |row| {
+        row.stored.envelope.relay.map_or(Value::Unknown, |ip| Value::Text(Cow::Owned(ip.to_string())))
+    }),
+    Column::total("peer_ip", Kind::Text, "The client's address; null where nothing proves one.", |row| {
         row.stored.envelope.peer.map_or(Value::Unknown, |peer| Value::Text(Cow::Owned(peer.ip().to_string())))
     }),
     Column::total("peer_port", Kind::Count("port"), "The client's port.", |row| {
-        Value::count(row.stored.envelope.peer.map(|peer| peer.port().into()))
+        Value::count(row.stored.envelope.peer.map(|peer| peer.port().into()).filter(|port| *port != 0))
     }),
     Column::total("helo", Kind::Text, "Its HELO or EHLO name.", |row| {
         Value::text(row.stored.envelope.helo.as_deref())

@@ -17,6 +17,7 @@ use crate::config::settings::{
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
 use crate::probe::compose::Profile;
+use crate::smtp::sink::{Network, Relays};
 
 /// Reads the whole file; faults are noted on the way.
 pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
@@ -110,6 +111,9 @@ fn read_receiver(smtp: &Section<'_, '_>) -> ReceiverSettings {
         }
         *place = duration;
     }
+    if let Some(networks) = read_networks(smtp) {
+        receiver.trusted_relays = networks;
+    }
     receiver
 }
 
@@ -130,22 +134,49 @@ fn read_tls(tls: &Section<'_, '_>) -> Option<TlsFiles> {
 /// `[[listener]]`.
 fn read_listeners(root: &Section<'_, '_>, settings: &mut Settings) {
     let mut listeners: Vec<ListenerSettings> = Vec::new();
+    let all = settings.receiver.trusted_relays.clone();
     for section in root.sections("listener") {
         section.require("address", "\"[::]:25\"");
         let address = section.socket("address", "[::]:25");
         let words = [("starttls", ListenerTls::StartTls), ("none", ListenerTls::None)];
         let tls = section.word("tls", &words).unwrap_or(ListenerTls::StartTls);
+        let networks = read_networks(&section);
+        let proxy_protocol = section.flag("proxy_protocol").unwrap_or(false);
         if let Some(address) = address {
             if listeners.iter().any(|listener| listener.address == address && address.port() != 0) {
                 section.fault("address", format!("{address} is listened on twice"), None);
             }
-            listeners.push(ListenerSettings { address, tls });
+            let relays = Relays { networks: networks.unwrap_or_else(|| all.clone()), proxy_protocol };
+            if proxy_protocol && relays.networks.is_empty() {
+                let hint = "name them: `trusted_relays = [\"192.0.2.10\"]`, here or in [smtp]".to_owned();
+                section.fault("proxy_protocol", "`proxy_protocol` without a trusted proxy", Some(hint));
+            }
+            listeners.push(ListenerSettings { address, tls, relays });
         }
         section.finish();
     }
-    if !listeners.is_empty() {
+    if listeners.is_empty() {
+        for listener in &mut settings.listeners {
+            listener.relays.networks.clone_from(&all);
+        }
+    } else {
         settings.listeners = listeners;
     }
+}
+
+/// `trusted_relays`: addresses and networks; faults are noted, absent without the key.
+fn read_networks(section: &Section<'_, '_>) -> Option<Vec<Network>> {
+    let example = "[\"192.0.2.10\", \"2001:db8::/64\"]";
+    let texts = section.texts("trusted_relays", example)?;
+    let read = |text: &str| {
+        let network = Network::parse(text);
+        if network.is_none() {
+            let hint = format!("for example `trusted_relays = {example}`");
+            section.fault("trusted_relays", format!("{text:?} is no address and no network"), Some(hint));
+        }
+        network
+    };
+    Some(texts.into_iter().filter_map(read).collect())
 }
 
 /// `[[recipient]]`.

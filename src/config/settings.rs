@@ -13,6 +13,7 @@ use crate::config::sections::read;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
 use crate::probe::compose::Profile;
+use crate::smtp::sink::{Network, Relays};
 use crate::store::{Retention, StoreOptions};
 
 /// Everything that a user may choose.
@@ -51,12 +52,21 @@ pub struct Settings {
 }
 
 /// One place to listen on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerSettings {
     /// The address and port.
     pub address: SocketAddr,
     /// TLS there.
     pub tls: ListenerTls,
+    /// Who stands in front of it.
+    pub relays: Relays,
+}
+
+impl ListenerSettings {
+    /// A listener with STARTTLS to which everybody comes directly.
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: ListenerTls::StartTls, relays: Relays::NONE }
+    }
 }
 
 /// TLS of a listener.
@@ -117,6 +127,8 @@ pub struct ReceiverSettings {
     pub session_timeout: Duration,
     /// See [`limits::SHUTDOWN_TIMEOUT`].
     pub shutdown_timeout: Duration,
+    /// Hosts in front of every listener that names none of its own.
+    pub trusted_relays: Vec<Network>,
 }
 
 /// How long things are kept (design: raw failure reports 7 days, other raw mail 90, unread 400, rows 800).
@@ -283,6 +295,7 @@ impl ReceiverSettings {
             data_timeout: limits::DATA_TIMEOUT,
             session_timeout: limits::SESSION_TIMEOUT,
             shutdown_timeout: limits::SHUTDOWN_TIMEOUT,
+            trusted_relays: Vec::new(),
         }
     }
 }
@@ -315,7 +328,7 @@ impl RetentionSettings {
 /// Loopback, both families.
 fn default_listeners() -> Vec<ListenerSettings> {
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let listener = |ip| ListenerSettings { address: SocketAddr::new(ip, 2525), tls: ListenerTls::StartTls };
+    let listener = |ip| ListenerSettings::plain(SocketAddr::new(ip, 2525));
     loopback.map(listener).to_vec()
 }
 

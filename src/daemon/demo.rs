@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::config::settings::{
-    ListenerSettings, ListenerTls, RouteSettings, SenderSettings, SenderTls, Settings,
-};
+use crate::config::settings::{ListenerSettings, RouteSettings, SenderSettings, SenderTls, Settings};
 use crate::daemon::probe::send_probe;
 use crate::daemon::recipients::Recipients;
 use crate::daemon::serve::{Service, bind};
@@ -20,7 +18,7 @@ use crate::mail::{Address, Body, Envelope, Inbox, MessageId, Purpose, Refusal, R
 use crate::probe::compose::Profile;
 use crate::probe::lifecycle::{State, What};
 use crate::probe::token::KeyRing;
-use crate::smtp::sink::{Listener, Sink, SinkOptions};
+use crate::smtp::sink::{Listener, Relays, Sink, SinkOptions};
 use crate::smtp::submit::{Outcome, Submission, SubmitOptions, Timeouts, TlsMode, Verify, submit};
 use crate::summary::Query;
 
@@ -99,7 +97,7 @@ pub async fn run(folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Dem
     let mut settings = Settings::without_file();
     settings.store_path = folder.join("demo.db");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    settings.listeners = vec![ListenerSettings { address, tls: ListenerTls::StartTls }];
+    settings.listeners = vec![ListenerSettings::plain(address)];
     settings.receiver.host_name = Some("mx.mailsonde.test".to_owned());
     let service = Service::start(&settings, bind(&settings)?)?;
     let sink = *service.addresses().first().context("the receiver has no address")?;
@@ -183,6 +181,7 @@ fn lossy_sink(settings: &Settings, ring: &KeyRing, folder: &Path) -> anyhow::Res
             tls: None,
             spool_directory: folder.to_owned(),
             trusted: Vec::new(),
+            relays: Relays::NONE,
             limits: options::sink_limits(settings),
         },
         Arc::new(inbox),

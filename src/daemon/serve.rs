@@ -6,13 +6,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::settings::{ListenerTls, Settings};
+use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 use crate::daemon::dns::{self, Dns};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::{keys, mailbox, options, privileges};
-use crate::smtp::sink::{self, Listener, Sink, SinkHandle, SinkOptions};
+use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
 use crate::store::Store;
 
@@ -29,10 +29,11 @@ pub struct Service {
     dns: Dns,
 }
 
-/// A listening socket and whether STARTTLS is offered on it.
+/// A listening socket, whether STARTTLS is offered on it and who stands in front of it.
 pub struct BoundListener {
     socket: TcpListener,
     tls: ListenerTls,
+    relays: Relays,
 }
 
 /// Binds every configured address, or takes the sockets that systemd hands over. Needs no thread, so
@@ -40,15 +41,30 @@ pub struct BoundListener {
 pub fn bind(settings: &Settings) -> anyhow::Result<Vec<BoundListener>> {
     let handed = sockets_from_systemd()?;
     if !handed.is_empty() {
-        return Ok(handed
-            .into_iter()
-            .map(|socket| BoundListener { socket, tls: ListenerTls::StartTls })
-            .collect());
+        return handed.into_iter().map(|socket| with_settings(socket, settings)).collect();
     }
     let addresses: Vec<SocketAddr> = settings.listeners.iter().map(|listener| listener.address).collect();
     let sockets = sink::listen_on(&addresses)?;
-    let words = settings.listeners.iter().map(|listener| listener.tls);
-    Ok(sockets.into_iter().zip(words).map(|(socket, tls)| BoundListener { socket, tls }).collect())
+    let bound = |(socket, listener): (TcpListener, &ListenerSettings)| BoundListener {
+        socket,
+        tls: listener.tls,
+        relays: listener.relays.clone(),
+    };
+    Ok(sockets.into_iter().zip(&settings.listeners).map(bound).collect())
+}
+
+/// A socket of systemd's with the settings of the `[[listener]]` that has its address, if there is one.
+fn with_settings(socket: TcpListener, settings: &Settings) -> anyhow::Result<BoundListener> {
+    let address = socket.local_addr().context("a socket of LISTEN_FDS has no address")?;
+    let listener = settings.listeners.iter().find(|listener| listener.address == address);
+    let (tls, relays) = match listener {
+        Some(listener) => (listener.tls, listener.relays.clone()),
+        None => {
+            let networks = settings.receiver.trusted_relays.clone();
+            (ListenerTls::StartTls, Relays { networks, proxy_protocol: false })
+        }
+    };
+    Ok(BoundListener { socket, tls, relays })
 }
 
 /// The sockets of `LISTEN_FDS` (systemd.socket), if any are meant for us.
@@ -84,14 +100,25 @@ impl Service {
         let bell = Arc::new(Bell::default());
         let recipients = options::recipients(settings, ring.clone());
         let inbox = Arc::new(StoreInbox::new(store.clone(), recipients, Arc::clone(&bell)));
-        let (with_tls, without): (Vec<_>, Vec<_>) =
-            listeners.into_iter().partition(|listener| listener.tls == ListenerTls::StartTls);
         let mut sinks = Vec::new();
         let mut addresses = Vec::new();
-        for (group, tls) in [(with_tls, tls.clone()), (without, None)] {
-            if group.is_empty() {
-                continue;
+        // One receiver for all listeners of the same kind, so that its caps are common to them.
+        let mut groups: Vec<Vec<BoundListener>> = Vec::new();
+        for listener in listeners {
+            let alike = |group: &&mut Vec<BoundListener>| {
+                group
+                    .first()
+                    .is_some_and(|first| first.tls == listener.tls && first.relays == listener.relays)
+            };
+            match groups.iter_mut().find(alike) {
+                Some(group) => group.push(listener),
+                None => groups.push(vec![listener]),
             }
+        }
+        for group in groups {
+            let Some(BoundListener { tls: word, relays, .. }) = group.first() else { continue };
+            let tls = tls.clone().filter(|_| *word == ListenerTls::StartTls);
+            let relays = relays.clone();
             let sink = Sink::bind(
                 SinkOptions {
                     host_name: host_name.clone(),
@@ -99,6 +126,7 @@ impl Service {
                     tls,
                     spool_directory: store.spool_folder()?,
                     trusted: Vec::new(),
+                    relays,
                     limits: options::sink_limits(settings),
                 },
                 Arc::clone(&inbox),

@@ -28,6 +28,38 @@ impl Origin {
     }
 }
 
+/// What proves who brought a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerSource {
+    /// The connection itself.
+    Connection,
+    /// The PROXY header of a trusted proxy.
+    Proxy,
+    /// XFORWARD of a trusted relay.
+    Xforward,
+    /// The `Received` line of a trusted relay.
+    Received,
+}
+
+impl PeerSource {
+    /// The word in the store and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Proxy => "proxy",
+            Self::Xforward => "xforward",
+            Self::Received => "received",
+        }
+    }
+
+    /// Reads [`Self::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Connection, Self::Proxy, Self::Xforward, Self::Received]
+            .into_iter()
+            .find(|source| source.as_str() == text)
+    }
+}
+
 /// The TLS session over which a message came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSession {
@@ -46,13 +78,19 @@ pub struct Envelope {
     pub origin: Origin,
     /// When its last byte was here.
     pub received_at: Timestamp,
-    /// The peer's address (IPv4-mapped IPv6 is IPv4) and port; absent for imported mail.
+    /// The true peer: who brought the message to us or to the trusted relay in front of us. Its address
+    /// (IPv4-mapped IPv6 is IPv4) and port, 0 if not known. Absent where nothing proves one: mail from a
+    /// file or a mailbox, and from a relay that does not tell.
     pub peer: Option<SocketAddr>,
-    /// The peer's HELO or EHLO name, as sent.
+    /// What proves the peer; absent with it.
+    pub peer_source: Option<PeerSource>,
+    /// The trusted relay that handed the message over; absent where the peer did that itself.
+    pub relay: Option<IpAddr>,
+    /// The peer's HELO or EHLO name, as sent; never that of the relay.
     pub helo: Option<String>,
     /// True if the peer said EHLO.
     pub is_esmtp: bool,
-    /// The TLS session, if there was one.
+    /// The TLS session with us, if there was one: with the relay where there is one.
     pub tls: Option<TlsSession>,
     /// The reverse-path; absent where no transport was seen.
     pub mail_from: Option<ReversePath>,
@@ -67,6 +105,8 @@ impl Envelope {
             origin,
             received_at,
             peer: None,
+            peer_source: None,
+            relay: None,
             helo: None,
             is_esmtp: false,
             tls: None,

@@ -182,7 +182,7 @@ pub fn raw_fields(message: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
 }
 
 /// The fields of a header block: names and raw values with their folds.
-fn fields(block: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
+pub(super) fn fields(block: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
     let mut rest = block;
     std::iter::from_fn(move || {
         loop {
@@ -218,7 +218,7 @@ fn fields(block: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
 }
 
 /// Unfolds a value; bytes outside UTF-8 are taken for windows-1252. Longer values are cut.
-fn decode_raw(value: &[u8]) -> String {
+pub(super) fn decode_raw(value: &[u8]) -> String {
     let value = value.get(..limits::HEADER_VALUE_BYTES).unwrap_or(value);
     let text: Cow<'_, str> = match std::str::from_utf8(value) {
         Ok(text) => Cow::Borrowed(text),

@@ -552,8 +552,24 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
         "peer",
         Kind::Text,
         Show::Spare(4, 0),
-        "The address that brought it; null if imported.",
+        "The address that brought it, to us or to our relay; null where nothing proves one, as for imported mail.",
         |row| Value::text(row.peer_ip.as_deref()),
+    ),
+    Column::new(
+        "peer_source",
+        "peer by",
+        Kind::Text,
+        Show::Never,
+        "What proves `peer_ip`: `connection`, `proxy`, `xforward` or `received`; null with it.",
+        |row| Value::text(row.peer_source.as_deref()),
+    ),
+    Column::new(
+        "relay_ip",
+        "relay",
+        Kind::Text,
+        Show::Never,
+        "The trusted relay that handed it over; null if the peer did.",
+        |row| Value::text(row.relay_ip.as_deref()),
     ),
     Column::new("helo", "helo", Kind::Text, Show::Spare(11, 12), "The name that it gave.", |row| {
         Value::text(row.helo.as_deref())

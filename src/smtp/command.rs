@@ -36,6 +36,8 @@ pub(super) enum Command {
     Help,
     /// VRFY.
     Vrfy,
+    /// XFORWARD with its attributes.
+    Xforward(String),
     /// STARTTLS.
     StartTls,
     /// QUIT.
@@ -91,6 +93,9 @@ pub(super) fn parse(line: &[u8], is_utf8: bool) -> Result<Command, Fault> {
     }
     if verb.eq_ignore_ascii_case("RCPT") {
         return recipient(arguments, is_utf8).map(Command::Rcpt);
+    }
+    if verb.eq_ignore_ascii_case("XFORWARD") {
+        return Ok(Command::Xforward(arguments.to_owned()));
     }
     if verb.eq_ignore_ascii_case("TURN") || verb.eq_ignore_ascii_case("BDAT") {
         return Ok(Command::NotDone);

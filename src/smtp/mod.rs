@@ -5,6 +5,7 @@
 
 mod command;
 mod data;
+pub mod proxy;
 pub mod session;
 pub mod sink;
 pub mod submit;

@@ -10,9 +10,10 @@
 //! closed; control characters in a command are refused; a failed RCPT leaves the others; bare CR and LF in
 //! the data are kept (see `smtp::data`); any EHLO name is taken (RFC 5321 §4.1.4).
 //! Standards: RFC 5321, 2920 (PIPELINING), 1870 (SIZE), 6152 (8BITMIME), 6531 (SMTPUTF8), 2034 with 3463
-//! (enhanced codes), 3207 (STARTTLS), 9422 (LIMITS). Not done: CHUNKING, AUTH, DSN.
+//! (enhanced codes), 3207 (STARTTLS), 9422 (LIMITS); XFORWARD for trusted relays. Not done: CHUNKING, AUTH, DSN.
 
 mod answers;
+mod xforward;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,10 +21,11 @@ use std::time::Duration;
 
 use crate::clock::{Instant, Timestamp};
 use crate::limits;
-use crate::mail::{Address, Envelope, MessageId, Origin, Refusal, ReversePath, TlsSession};
+use crate::mail::{Address, Envelope, MessageId, Origin, PeerSource, Refusal, ReversePath, TlsSession};
 
 use super::command;
 use super::data::DataReader;
+use xforward::Forwarded;
 
 /// Replies that are not yet sent, bytes, above which the session stops to have them sent: what a client
 /// that never reads can make us hold.
@@ -96,6 +98,24 @@ pub struct SessionOptions {
     pub is_tls_offered: bool,
     /// The caps.
     pub limits: SessionLimits,
+}
+
+/// Who is at the other end of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address in canonical form.
+    pub address: SocketAddr,
+    /// How that is known: by the connection or by a proxy.
+    pub source: PeerSource,
+    /// It is a trusted relay: the mail that it brings is of somebody else.
+    pub is_relay: bool,
+}
+
+impl Peer {
+    /// A client that connected to us and is no relay.
+    pub const fn direct(address: SocketAddr) -> Self {
+        Self { address, source: PeerSource::Connection, is_relay: false }
+    }
 }
 
 /// What the driver does next.
@@ -179,9 +199,11 @@ impl CloseReason {
 #[derive(Debug)]
 pub struct Session {
     options: Arc<SessionOptions>,
-    peer: SocketAddr,
+    peer: Peer,
     tls: Option<Box<TlsSession>>,
     helo: Option<Box<Helo>>,
+    /// What a trusted relay said of the client of the next message.
+    forwarded: Option<Box<Forwarded>>,
     transaction: Option<Box<Transaction>>,
     /// The beginning of a command line whose end is not here yet.
     line: Vec<u8>,
@@ -246,7 +268,7 @@ struct Counts {
 
 impl Session {
     /// Starts a session with `peer`; `replies` gets the greeting.
-    pub fn new(options: Arc<SessionOptions>, peer: SocketAddr, now: Instant, replies: &mut Vec<u8>) -> Self {
+    pub fn new(options: Arc<SessionOptions>, peer: Peer, now: Instant, replies: &mut Vec<u8>) -> Self {
         // RFC 5321 §4.3.1, §7.5: our name first, no software and no version.
         write(replies, &["220 ", &options.host_name, " ESMTP"]);
         Self {
@@ -254,6 +276,7 @@ impl Session {
             peer,
             tls: None,
             helo: None,
+            forwarded: None,
             transaction: None,
             line: Vec::new(),
             phase: Phase::Commands,
@@ -332,6 +355,7 @@ impl Session {
     pub fn tls_started(&mut self, tls: TlsSession, now: Instant) {
         self.tls = Some(Box::new(tls));
         self.helo = None;
+        self.forwarded = None;
         self.transaction = None;
         self.line = Vec::new();
         self.phase = Phase::Commands;
@@ -534,12 +558,31 @@ impl Session {
             Some(transaction) => (Some(transaction.from), transaction.recipients),
             None => (None, Vec::new()),
         };
+        let forwarded = self.forwarded.take();
+        let (peer, peer_source, helo, is_esmtp) = match forwarded {
+            _ if !self.peer.is_relay => (
+                Some(self.peer.address),
+                Some(self.peer.source),
+                self.helo.as_ref().map(|helo| helo.name.clone()),
+                self.helo.as_ref().is_some_and(|helo| helo.is_esmtp),
+            ),
+            Some(forwarded) if forwarded.peer().is_some() => (
+                forwarded.peer(),
+                Some(PeerSource::Xforward),
+                forwarded.helo().map(str::to_owned),
+                forwarded.is_esmtp(),
+            ),
+            // The relay's own words are not its client's.
+            _ => (None, None, None, false),
+        };
         Envelope {
             origin: Origin::Smtp,
             received_at: Timestamp::default(),
-            peer: Some(self.peer),
-            helo: self.helo.as_ref().map(|helo| helo.name.clone()),
-            is_esmtp: self.helo.as_ref().is_some_and(|helo| helo.is_esmtp),
+            peer,
+            peer_source,
+            relay: self.peer.is_relay.then(|| self.peer.address.ip()),
+            helo,
+            is_esmtp,
             tls: self.tls.as_deref().cloned(),
             mail_from,
             rcpt_to,

@@ -12,7 +12,9 @@
 //! the receiver does not start.
 //! **Memory.** An idle client costs a few kilobytes, a body at most [`limits::BODY_MEMORY_BYTES`], all
 //! bodies together [`limits::BODIES_MEMORY_BYTES`]; the rest is spooled.
-//! **Known gaps.** No CHUNKING, no PROXY protocol; an early talker is noted, not kept waiting.
+//! **The true peer.** Behind trusted relays it is what their PROXY header, their XFORWARD or their `Received`
+//! line says; see [`Relays`].
+//! **Known gaps.** No CHUNKING; an early talker is noted, not kept waiting.
 
 mod body;
 mod clients;
@@ -62,8 +64,29 @@ pub struct SinkOptions {
     pub spool_directory: PathBuf,
     /// Clients without limits on sessions and messages: our own hosts, a test.
     pub trusted: Vec<Network>,
+    /// Hosts in front of us.
+    pub relays: Relays,
     /// The caps.
     pub limits: SinkLimits,
+}
+
+/// Hosts in front of us, of which we believe who the true peer is. They are without limits, as trusted clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relays {
+    /// Where they are.
+    pub networks: Vec<Network>,
+    /// True: nobody else may connect, and each connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+}
+
+impl Relays {
+    /// Everybody comes to us directly.
+    pub const NONE: Self = Self { networks: Vec::new(), proxy_protocol: false };
+
+    /// True if `ip`, in canonical form, is one of them.
+    pub fn contain(&self, ip: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(ip))
+    }
 }
 
 /// One listening socket.
@@ -183,6 +206,7 @@ struct Shared<I> {
     tls: Option<Arc<ServerTls>>,
     bodies: Arc<BodyStore>,
     trusted: Vec<Network>,
+    relays: Relays,
     clients: Clients,
     counters: Arc<Counters>,
     stop: Arc<watch::Sender<Stop>>,
@@ -228,6 +252,7 @@ impl<I: Inbox> Sink<I> {
                 caps.bodies_memory_bytes,
             )),
             trusted: options.trusted,
+            relays: options.relays,
             clients: Clients::new(Allowance {
                 open: caps.sessions_per_client,
                 sessions: caps.sessions_per_client_minute,
@@ -409,20 +434,14 @@ fn admit<I: Inbox>(shared: &Arc<Shared<I>>, stream: TcpStream, peer: SocketAddr)
     let counters = &shared.counters;
     counters.connections.add(1);
     let peer = SocketAddr::new(canonical_ip(peer.ip()), peer.port());
-    let slot = if counters.open.value() >= u64::try_from(shared.limits.sessions).unwrap_or(u64::MAX) {
+    let slot = if shared.relays.proxy_protocol && !shared.relays.contain(peer.ip()) {
+        counters.proxy_faults.add(1);
+        Err(("4.7.0", "this port is for our own proxies"))
+    } else if counters.open.value() >= u64::try_from(shared.limits.sessions).unwrap_or(u64::MAX) {
         counters.refused_total.add(1);
         Err(("4.3.2", "too many connections, try again later"))
     } else {
-        Slot::take(shared, peer.ip()).map_err(|excess| match excess {
-            Excess::Open => {
-                counters.refused_client.add(1);
-                ("4.7.0", "too many connections from your address")
-            }
-            Excess::Rate => {
-                counters.refused_rate.add(1);
-                ("4.7.0", "too many connections from your address in a minute")
-            }
-        })
+        Slot::take(shared, peer.ip()).map_err(|excess| shared.refuse(excess))
     };
     match slot {
         Ok(slot) => {
@@ -432,10 +451,7 @@ fn admit<I: Inbox>(shared: &Arc<Shared<I>>, stream: TcpStream, peer: SocketAddr)
             drop(tokio::spawn(connection::run(slot, stream, peer)));
         }
         Err((enhanced, text)) => {
-            // One line into an empty send buffer; a client that is gone needs no answer.
-            let line = format!("421 {enhanced} {} {text}\r\n", shared.options.host_name);
-            let _ = socket2::SockRef::from(&stream).send(line.as_bytes());
-            tracing::info!(%peer, reason = text, "connection refused");
+            shared.turn_away(&stream, peer, (enhanced, text));
         }
     }
 }
@@ -451,13 +467,22 @@ struct Slot<I> {
 impl<I> Slot<I> {
     /// Takes a place for a session with `ip`.
     fn take(shared: &Arc<Shared<I>>, ip: IpAddr) -> Result<Self, Excess> {
-        let is_trusted = shared.trusted.iter().any(|network| network.contains(ip));
-        let client = (!is_trusted).then(|| Client::of(ip));
-        if let Some(client) = client {
-            shared.clients.open(client, clock::instant())?;
-        }
+        let mut slot = Self { shared: Arc::clone(shared), client: None };
         shared.counters.open.add(1);
-        Ok(Self { shared: Arc::clone(shared), client })
+        slot.claim(ip)?;
+        Ok(slot)
+    }
+
+    /// Counts the session for the client at `ip`, once a proxy has named it.
+    fn claim(&mut self, ip: IpAddr) -> Result<(), Excess> {
+        let shared = &self.shared;
+        let is_free = shared.trusted.iter().any(|network| network.contains(ip)) || shared.relays.contain(ip);
+        if !is_free && self.client.is_none() {
+            let client = Client::of(ip);
+            shared.clients.open(client, clock::instant())?;
+            self.client = Some(client);
+        }
+        Ok(())
     }
 }
 
@@ -479,6 +504,28 @@ impl<I> Shared<I> {
     fn is_stressed(&self) -> bool {
         let open = usize::try_from(self.counters.open.value()).unwrap_or(usize::MAX);
         open > self.limits.sessions / 4 * 3
+    }
+
+    /// Counts a refused client; says how it is told.
+    fn refuse(&self, excess: Excess) -> (&'static str, &'static str) {
+        match excess {
+            Excess::Open => {
+                self.counters.refused_client.add(1);
+                ("4.7.0", "too many connections from your address")
+            }
+            Excess::Rate => {
+                self.counters.refused_rate.add(1);
+                ("4.7.0", "too many connections from your address in a minute")
+            }
+        }
+    }
+
+    /// Answers a connection with 421; the caller closes it.
+    fn turn_away(&self, stream: &TcpStream, peer: SocketAddr, (enhanced, text): (&str, &str)) {
+        // One line into an empty send buffer; a client that is gone needs no answer.
+        let line = format!("421 {enhanced} {} {text}\r\n", self.options.host_name);
+        let _ = socket2::SockRef::from(stream).send(line.as_bytes());
+        tracing::info!(%peer, reason = text, "connection refused");
     }
 
     /// The number of a new session, for the log.

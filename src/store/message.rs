@@ -12,12 +12,12 @@ use super::{
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::{Body, DomainName};
+use crate::mail::{Body, DomainName, PeerSource};
 use crate::reports::{Deviations, Unreadable, UnreadableKind};
 
 const INSERT: &str = "INSERT INTO message (message_id, received_at_ms, origin, purposes, file_name, peer_ip,
-    peer_port, helo, is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256,
-    raw_id, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 'pending')
+    peer_port, peer_source, relay_ip, helo, is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256,
+    raw_id, status) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 'pending')
     ON CONFLICT (message_id) DO NOTHING";
 const PENDING: &str = "SELECT received_at_ms, raw_id, read_at_ms IS NOT NULL FROM message
     WHERE message_id = $1 AND status = 'pending'";
@@ -94,11 +94,13 @@ pub(super) fn insert(
         }
         purpose_words.push_str(purpose.as_str());
     }
-    let peer_ip = envelope.peer.map(|peer| {
+    let ip_bytes = |ip| {
         let mut out = Vec::with_capacity(17);
-        source::write_ip(peer.ip(), &mut out);
+        source::write_ip(ip, &mut out);
         out
-    });
+    };
+    let peer_ip = envelope.peer.map(|peer| ip_bytes(peer.ip()));
+    let relay_ip = envelope.relay.map(ip_bytes);
     let tls = envelope.tls.as_ref();
     let mail_from = envelope.mail_from.as_ref().map(ToString::to_string);
     let rcpt_to = json_array(envelope.rcpt_to.iter().map(ToString::to_string));
@@ -113,7 +115,9 @@ pub(super) fn insert(
             purpose_words,
             file_name,
             peer_ip,
-            envelope.peer.map(|peer| peer.port()),
+            envelope.peer.map(|peer| peer.port()).filter(|port| *port != 0),
+            envelope.peer_source.map(PeerSource::as_str),
+            relay_ip,
             envelope.helo,
             envelope.is_esmtp,
             tls.map(|tls| &tls.version),

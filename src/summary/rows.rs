@@ -244,8 +244,12 @@ pub struct MessageRow {
     pub reason: Option<String>,
     /// Names of deviations.
     pub deviations: Vec<String>,
-    /// The peer.
+    /// The peer; `None` where nothing proves one.
     pub peer_ip: Option<String>,
+    /// What proves it: `connection`, `proxy`, `xforward` or `received`.
+    pub peer_source: Option<String>,
+    /// The trusted relay that handed it over.
+    pub relay_ip: Option<String>,
     /// Its HELO name.
     pub helo: Option<String>,
     /// The TLS version.

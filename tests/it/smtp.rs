@@ -1,6 +1,14 @@
 //! The receiver over real sockets.
 // `cfg(test)` tells the lints that helpers between the tests are tests too.
 
+/// Trusted relays in front: PROXY, XFORWARD, `Received`.
+#[cfg(test)]
+mod relays;
+
+/// A real Postfix in front.
+#[cfg(test)]
+mod relays_postfix;
+
 /// Whole dialogues: the shipped transcripts and the session scripts of the third-party cases.
 #[cfg(test)]
 mod dialogues;

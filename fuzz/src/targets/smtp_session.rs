@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mailsonde::clock;
 use mailsonde::mail::{Address, Envelope, MessageId, Refusal, TlsSession};
-use mailsonde::smtp::session::{CloseReason, Desk, Event, Session, SessionLimits, SessionOptions};
+use mailsonde::smtp::session::{CloseReason, Desk, Event, Peer, Session, SessionLimits, SessionOptions};
 
 use super::{hash, place};
 
@@ -60,7 +60,11 @@ pub fn check(data: &[u8]) {
     check_replies(&whole);
     for (envelope, body) in &whole.messages {
         assert!(!envelope.rcpt_to.is_empty() && envelope.rcpt_to.len() <= limits().recipients);
-        assert!(envelope.mail_from.is_some() && envelope.helo.is_some());
+        assert!(envelope.mail_from.is_some());
+        assert_eq!(envelope.peer.is_some(), envelope.peer_source.is_some());
+        // A relay's own name is never its client's.
+        assert!(envelope.helo.is_none() || envelope.peer.is_some());
+        assert!(envelope.relay.is_some() || (envelope.peer.is_some() && envelope.helo.is_some()));
         assert!(body.len() as u64 <= limits().message_bytes);
         assert!(body.is_empty() || body.ends_with(b"\r\n"), "a message ends with a line");
         assert!(envelope.rcpt_to.iter().all(|address| !address.local.starts_with("nobody")));
@@ -92,7 +96,9 @@ fn check_replies(dialogue: &Dialogue) {
 /// Plays `data`, cut after each of `cuts`, with the way that a driver goes.
 fn play(data: &[u8], cuts: &[usize]) -> Dialogue {
     let now = clock::instant();
-    let peer = "192.0.2.1:2525".parse().expect("an address");
+    let direct = Peer::direct("192.0.2.1:2525".parse().expect("an address"));
+    // Every second one is a trusted relay, for which there is XFORWARD.
+    let peer = Peer { is_relay: data.len() % 2 == 1, ..direct };
     let options =
         SessionOptions { host_name: "mx.example.com".into(), is_tls_offered: true, limits: limits() };
     let (mut replies, mut body) = (Vec::new(), Vec::new());

@@ -101,6 +101,42 @@ host_name = "mx example"
 }
 
 #[test]
+fn relays_of_all_listeners_and_of_one() {
+    let text = r#"
+[smtp]
+trusted_relays = ["192.0.2.10"]
+[[listener]]
+address = "127.0.0.1:25"
+[[listener]]
+address = "127.0.0.1:26"
+trusted_relays = ["2001:db8::/64", "::ffff:198.51.100.0/120"]
+proxy_protocol = true
+[[listener]]
+address = "127.0.0.1:27"
+trusted_relays = []
+"#;
+    let settings = Settings::parse(Path::new("m.toml"), text).unwrap();
+    let relays: Vec<&Relays> = settings.listeners.iter().map(|listener| &listener.relays).collect();
+    let ip = |text: &str| text.parse().unwrap();
+    assert!(relays[0].contain(ip("192.0.2.10")) && !relays[0].proxy_protocol);
+    assert!(relays[1].contain(ip("2001:db8::9")) && relays[1].proxy_protocol);
+    assert!(relays[1].contain(ip("198.51.100.7")) && !relays[1].contain(ip("192.0.2.10")));
+    assert_eq!(*relays[2], Relays::NONE);
+    // Also those that are there without being named.
+    let settings = Settings::parse(Path::new("m.toml"), "[smtp]\ntrusted_relays = [\"10.0.0.0/8\"]").unwrap();
+    assert!(settings.listeners.iter().all(|listener| listener.relays.contain(ip("10.1.2.3"))));
+    for (text, want) in [
+        ("[smtp]\ntrusted_relays = [\"a.example\"]", "no address and no network"),
+        ("[smtp]\ntrusted_relays = [\"10.0.0.0/33\"]", "no address and no network"),
+        ("[smtp]\ntrusted_relays = \"10.0.0.1\"", "a list of strings"),
+        ("[[listener]]\naddress = \"127.0.0.1:25\"\nproxy_protocol = true", "without a trusted proxy"),
+    ] {
+        let faults = faults(text);
+        assert!(faults.len() == 1 && faults[0].contains(want), "{faults:?}");
+    }
+}
+
+#[test]
 fn grammar_faults_have_a_place_too() {
     let got = faults("[store]\npath = \n[smtp\n");
     assert!(!got.is_empty());

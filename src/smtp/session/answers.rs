@@ -2,6 +2,7 @@
 
 use crate::mail::{Address, Refusal};
 
+use super::xforward::{ATTRIBUTES, Forwarded};
 use super::{CloseReason, Data, Desk, Event, Helo, Phase, Session, Transaction, write};
 use crate::smtp::command::{Command, Fault, Mail};
 use crate::smtp::data::DataReader;
@@ -22,12 +23,14 @@ impl Session {
             Command::Data => return self.data(replies),
             Command::Rset => {
                 self.transaction = None;
+                self.forwarded = None;
                 return self.junk("250 2.0.0 OK", replies);
             }
             Command::Noop => return self.junk("250 2.0.0 OK", replies),
             Command::Help => return self.junk("214 2.0.0 See RFC 5321; postmaster reads mail here", replies),
             // RFC 5321 §7.3: we tell nobody who is here.
             Command::Vrfy => return self.junk("252 2.5.2 Cannot verify, but will take mail", replies),
+            Command::Xforward(attributes) => return self.xforward(&attributes, replies),
             Command::StartTls => return self.start_tls(replies),
             Command::Quit => {
                 write(replies, &["221 2.0.0 ", &self.options.host_name, " closing"]);
@@ -42,6 +45,7 @@ impl Session {
     /// Answers EHLO and HELO; both end the transaction (RFC 5321 §4.1.4).
     fn hello(&mut self, name: String, is_esmtp: bool, replies: &mut Vec<u8>) -> Option<Event> {
         self.transaction = None;
+        self.forwarded = None;
         if let Some(event) = self.count_junk(replies) {
             return Some(event);
         }
@@ -60,10 +64,37 @@ impl Session {
         if self.options.is_tls_offered && self.tls.is_none() {
             write(replies, &["250-STARTTLS"]);
         }
+        if self.peer.is_relay {
+            write(replies, &["250-XFORWARD ", ATTRIBUTES]);
+        }
         let (recipients, messages) = (caps.recipients.to_string(), caps.messages.to_string());
         write(replies, &["250-LIMITS RCPTMAX=", &recipients, " MAILMAX=", &messages]);
         write(replies, &["250 ENHANCEDSTATUSCODES"]);
         None
+    }
+
+    /// Answers XFORWARD, which exists for trusted relays only.
+    fn xforward(&mut self, attributes: &str, replies: &mut Vec<u8>) -> Option<Event> {
+        if !self.peer.is_relay {
+            // As any command that we do not know.
+            return self.fault((500, "5.5.1", "Command not recognized"), replies);
+        }
+        if self.helo.is_none() {
+            return self.fault((503, "5.5.1", "EHLO first"), replies);
+        }
+        if self.transaction.is_some() {
+            return self.fault((503, "5.5.1", "Mail transaction in progress"), replies);
+        }
+        let mut forwarded = self.forwarded.take().unwrap_or_else(|| Box::new(Forwarded::default()));
+        let taken = forwarded.take(attributes);
+        self.forwarded = Some(forwarded);
+        match taken {
+            Ok(()) => {
+                write(replies, &["250 2.0.0 OK"]);
+                None
+            }
+            Err(fault) => self.fault(fault, replies),
+        }
     }
 
     /// Answers MAIL.

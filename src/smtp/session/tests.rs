@@ -52,7 +52,7 @@ fn play(limits: SessionLimits, input: &[u8], cuts: &[usize]) -> Dialogue {
     let now = crate::clock::instant();
     let peer = "192.0.2.1:2525".parse().unwrap();
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(limits), peer, now, &mut replies);
+    let mut session = Session::new(options(limits), Peer::direct(peer), now, &mut replies);
     let mut result = Dialogue::default();
     let mut from = 0;
     'input: for to in cuts.iter().copied().chain([input.len()]) {
@@ -321,7 +321,7 @@ fn starttls() {
     // What was said in the clear does not count within TLS, and STARTTLS is not offered again.
     let (now, peer) = (crate::clock::instant(), "192.0.2.1:25".parse().unwrap());
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(small_limits()), peer, now, &mut replies);
+    let mut session = Session::new(options(small_limits()), Peer::direct(peer), now, &mut replies);
     let clear = format!("{EHLO}MAIL FROM:<evil@example.com>\r\nSTARTTLS\r\n");
     session.advance(clear.as_bytes(), &TestDesk, &mut body, &mut replies, now);
     let tls = TlsSession { version: "TLSv1.3".into(), cipher: "x".into(), server_name: None };
@@ -340,7 +340,7 @@ fn starttls() {
     // Without a certificate it is neither offered nor done.
     let options = SessionOptions { is_tls_offered: false, ..(*options(small_limits())).clone() };
     let mut replies = Vec::new();
-    let mut session = Session::new(Arc::new(options), peer, now, &mut replies);
+    let mut session = Session::new(Arc::new(options), Peer::direct(peer), now, &mut replies);
     session.advance(b"EHLO a\r\nSTARTTLS\r\n", &TestDesk, &mut body, &mut replies, now);
     let text = String::from_utf8(replies).unwrap();
     assert!(!text.contains("STARTTLS"));
@@ -351,7 +351,7 @@ fn starttls() {
 fn a_refused_message_leaves_the_session_usable() {
     let (now, peer) = (crate::clock::instant(), "192.0.2.1:25".parse().unwrap());
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(small_limits()), peer, now, &mut replies);
+    let mut session = Session::new(options(small_limits()), Peer::direct(peer), now, &mut replies);
     let mail = format!("{EHLO}MAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\nDATA\r\n.\r\n");
     for refusal in [
         Refusal::new(452, "4.3.1", "Insufficient storage", "disk full"),
@@ -377,7 +377,7 @@ fn a_refused_message_leaves_the_session_usable() {
 fn storage_that_fails_within_the_data_is_answered_at_its_end() {
     let (now, peer) = (crate::clock::instant(), "192.0.2.1:25".parse().unwrap());
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(small_limits()), peer, now, &mut replies);
+    let mut session = Session::new(options(small_limits()), Peer::direct(peer), now, &mut replies);
     let mail = format!("{EHLO}MAIL FROM:<>\r\nRCPT TO:<a@example.com>\r\nDATA\r\nbegun");
     session.advance(mail.as_bytes(), &TestDesk, &mut body, &mut replies, now);
     session.discard(Refusal::new(452, "4.3.1", "Insufficient storage", "disk full"));
@@ -405,7 +405,7 @@ fn deadlines() {
     let (start, peer) = (crate::clock::instant(), "192.0.2.1:25".parse().unwrap());
     let at = |seconds| start + Duration::from_secs(seconds);
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(caps), peer, start, &mut replies);
+    let mut session = Session::new(options(caps), Peer::direct(peer), start, &mut replies);
     assert_eq!(session.deadline(false), (at(300), CloseReason::IdleTimeout));
     assert_eq!(session.deadline(true), (at(30), CloseReason::IdleTimeout));
     // One byte is no command: the wait goes on from the last reply.
@@ -429,7 +429,7 @@ fn deadlines() {
 fn replies_that_are_not_fetched_stop_the_reading() {
     let (now, peer) = (crate::clock::instant(), "192.0.2.1:25".parse().unwrap());
     let (mut replies, mut body) = (Vec::new(), Vec::new());
-    let mut session = Session::new(options(SessionLimits::STANDARD), peer, now, &mut replies);
+    let mut session = Session::new(options(SessionLimits::STANDARD), Peer::direct(peer), now, &mut replies);
     let input = "HELO a\r\n".repeat(90) + &"VRFY a\r\n".repeat(5_000);
     let (read, event) = session.advance(input.as_bytes(), &TestDesk, &mut body, &mut replies, now);
     assert!(matches!(event, Event::Flush | Event::Close(_)), "{event:?}");

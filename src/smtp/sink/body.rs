@@ -4,7 +4,7 @@
 //! A spooled body is synced, and so is its folder, before it is handed over; it is removed when dropped.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -62,6 +62,23 @@ pub(super) struct Incoming {
     spool: Option<Box<Spool>>,
     /// `Received` fields in what was in memory when the spooling began.
     received_fields: usize,
+}
+
+/// The beginning of a body, as much as the `Received` lines of a relay are looked for in; empty where the
+/// spool file cannot be read.
+pub(super) async fn head(body: &Body) -> Vec<u8> {
+    let file = match body {
+        Body::Memory(bytes) => {
+            return bytes.get(..limits::RELAY_HEAD_BYTES).unwrap_or(bytes).to_vec();
+        }
+        Body::Spool(file) => file.path.to_path_buf(),
+    };
+    let read = blocking(move || {
+        let mut head = Vec::new();
+        File::open(file)?.take(limits::RELAY_HEAD_BYTES as u64).read_to_end(&mut head)?;
+        Ok(head)
+    });
+    read.await.unwrap_or_default()
 }
 
 /// A spool file that is written.

@@ -31,8 +31,15 @@ impl Network {
         };
         let address: IpAddr = address.trim().parse().ok()?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(bits);
-        (prefix <= bits).then_some(Self { address, prefix })
+        let prefix =
+            prefix.filter(|prefix| *prefix <= bits).or_else(|| (!text.contains('/')).then_some(bits))?;
+        // An IPv4 network in the form of IPv6 is the IPv4 network, as with addresses.
+        Some(match address {
+            IpAddr::V6(ip) if prefix >= 96 && ip.to_ipv4_mapped().is_some() => {
+                Self { address: address.to_canonical(), prefix: prefix - 96 }
+            }
+            _ => Self { address, prefix },
+        })
     }
 
     /// True if `ip`, in canonical form, lies within.
@@ -196,6 +203,8 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.9", false),
         ];
         for (network, ip, want) in cases {
             assert_eq!(

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::{self, MaybeUninit};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock::{self, Instant};
 use crate::limits;
-use crate::mail::{Address, Inbox, MessageId, Refusal};
+use crate::mail::{Address, Body, Envelope, Inbox, MessageId, PeerSource, Refusal, received};
 
-use super::super::session::{CloseReason, Desk, Discarded, Event, Session};
-use super::super::tls;
-use super::body::Incoming;
+use super::super::session::{CloseReason, Desk, Discarded, Event, Peer, Session};
+use super::super::{proxy, tls};
+use super::body::{self, Incoming};
 use super::log::{self, MessageLine, Outcome};
 use super::{Shared, Slot, Stop};
 
@@ -83,7 +83,10 @@ struct Connection<I> {
     slot: Slot<I>,
     stream: Stream,
     session: Session,
+    /// Who is at the other end, as a proxy says where there is one.
     peer: SocketAddr,
+    /// It is a trusted relay.
+    is_relay: bool,
     id: u64,
     started: Instant,
     body: Incoming,
@@ -98,21 +101,54 @@ struct Connection<I> {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn run<I: Inbox>(slot: Slot<I>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn run<I: Inbox>(mut slot: Slot<I>, mut stream: TcpStream, connected: SocketAddr) {
     let shared = Arc::clone(&slot.shared);
     let mut cut = shared.stop.subscribe();
+    let (mut address, mut source, mut pending) = (connected, PeerSource::Connection, Vec::new());
+    if shared.relays.proxy_protocol {
+        let header = tokio::select! {
+            biased;
+            header = timeout(limits::PROXY_TIMEOUT, proxy_header(&mut stream)) => header,
+            _ = cut.wait_for(|stop| *stop != Stop::Not) => return,
+        };
+        let reason = match header {
+            Ok(Ok((peer, rest))) => {
+                pending = rest;
+                if let Some(peer) = peer {
+                    (address, source) = (peer, PeerSource::Proxy);
+                }
+                None
+            }
+            Ok(Err(reason)) => Some(reason),
+            Err(_) => Some("no PROXY header in time".to_owned()),
+        };
+        if let Some(reason) = reason {
+            // Whoever it is does not expect SMTP.
+            shared.counters.proxy_faults.add(1);
+            tracing::warn!(proxy = %connected, %reason, "connection refused");
+            return;
+        }
+        if let Err(excess) = slot.claim(address.ip()) {
+            shared.turn_away(&stream, address, shared.refuse(excess));
+            return;
+        }
+    }
+    let is_relay = shared.relays.contain(address.ip());
+    let peer = address;
     let now = clock::instant();
     let mut replies = Vec::new();
-    let session = Session::new(Arc::clone(&shared.options), peer, now, &mut replies);
+    let other = Peer { address, source, is_relay };
+    let session = Session::new(Arc::clone(&shared.options), other, now, &mut replies);
     let mut connection = Connection {
         stream: Stream::Plain(stream),
         session,
         peer,
+        is_relay,
         id: shared.next_session_id(),
         started: now,
         body: Incoming::new(Arc::clone(&shared.bodies)),
         replies,
-        pending: Vec::new(),
+        pending,
         stop: shared.stop.subscribe(),
         refused: Cell::new(0),
         messages: 0,
@@ -145,6 +181,27 @@ pub(super) async fn run<I: Inbox>(slot: Slot<I>, stream: TcpStream, peer: Socket
     }
 }
 
+/// Reads the PROXY header and nothing of what follows but what came with it.
+///
+/// Shape: the peer that it names, and the client's first bytes. Errors: the reason for the log.
+async fn proxy_header(stream: &mut TcpStream) -> Result<(Option<SocketAddr>, Vec<u8>), String> {
+    let mut input = Vec::new();
+    loop {
+        match proxy::read(&input).map_err(|fault| fault.to_string())? {
+            Some(header) => {
+                let rest = input.split_off(header.bytes.min(input.len()));
+                return Ok((header.peer, rest));
+            }
+            // The caps of the header end this loop.
+            None => match stream.read_buf(&mut input).await {
+                Ok(count) if count > 0 => {}
+                Ok(_) => return Err("closed before its PROXY header".to_owned()),
+                Err(error) => return Err(format!("connection lost: {error}")),
+            },
+        }
+    }
+}
+
 /// Polls `future` and turns a panic within it into `None`.
 async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
@@ -160,13 +217,14 @@ struct SessionDesk<'a, I> {
     shared: &'a Shared<I>,
     client: Option<super::Client>,
     peer: SocketAddr,
+    is_relay: bool,
     id: u64,
     refused: &'a Cell<usize>,
 }
 
 impl<I: Inbox> Desk for SessionDesk<'_, I> {
     fn recipient(&self, address: &Address) -> Result<(), Refusal> {
-        let answer = self.shared.inbox.recipient(address, Some(self.peer.ip()));
+        let answer = self.shared.inbox.recipient(address, (!self.is_relay).then(|| self.peer.ip()));
         if let Err(refusal) = &answer {
             // Who tries a dictionary of names does not fill the log.
             if self.refused.get() < limits::LOG_RECIPIENTS {
@@ -265,7 +323,9 @@ impl<I: Inbox> Connection<I> {
     fn note_early_talker(&mut self) {
         let Stream::Plain(stream) = &self.stream else { return };
         let mut byte = [MaybeUninit::uninit()];
-        if socket2::SockRef::from(stream).peek(&mut byte).is_ok_and(|count| count > 0) {
+        let is_early = !self.pending.is_empty()
+            || socket2::SockRef::from(stream).peek(&mut byte).is_ok_and(|count| count > 0);
+        if is_early {
             self.slot.shared.counters.early_talkers.add(1);
             tracing::info!(session = self.id, peer = %self.peer, "early talker");
         }
@@ -322,6 +382,7 @@ impl<I: Inbox> Connection<I> {
             shared: &self.slot.shared,
             client: self.slot.client,
             peer: self.peer,
+            is_relay: self.is_relay,
             id: self.id,
             refused: &self.refused,
         };
@@ -395,18 +456,21 @@ impl<I: Inbox> Connection<I> {
     }
 
     /// Has a message kept, then answers it.
-    async fn keep(&mut self, mut envelope: crate::mail::Envelope) -> Result<(), End> {
+    async fn keep(&mut self, mut envelope: Envelope) -> Result<(), End> {
         self.flush().await?;
         let started = clock::instant();
         envelope.received_at = clock::now();
-        let line = MessageLine::of(&envelope);
         let is_loop = self.body.received_fields() > limits::RECEIVED_FIELDS;
         let body = if is_loop {
             Err(Refusal::new(554, "5.4.6", "Too many hops, mail loop", "too many Received fields"))
         } else {
             self.body.finish().await
         };
-        let size_bytes = body.as_ref().map_or(0, crate::mail::Body::size_bytes);
+        let size_bytes = body.as_ref().map_or(0, Body::size_bytes);
+        if let (Some(relay), Ok(body)) = (envelope.relay, &body) {
+            self.look_behind(relay, body, &mut envelope).await;
+        }
+        let line = MessageLine::of(&envelope);
         let shared = Arc::clone(&self.slot.shared);
         let kept = match body {
             Err(refusal) => Err(refusal),
@@ -436,6 +500,21 @@ impl<I: Inbox> Connection<I> {
             line.write(self.id, self.peer, &outcome);
         }
         self.answer(&kept, size_bytes).await
+    }
+
+    /// Looks for the true peer of a message that a relay brought: what XFORWARD said stays, unless it is
+    /// another relay; then the relay's own `Received` line says it, or nothing does.
+    async fn look_behind(&mut self, relay: IpAddr, body: &Body, envelope: &mut Envelope) {
+        let shared = Arc::clone(&self.slot.shared);
+        let relays = &shared.relays;
+        if envelope.peer.is_some_and(|peer| !relays.contain(peer.ip())) {
+            return;
+        }
+        let head = body::head(body).await;
+        let found = received::behind_relay(&head, self.session.helo(), relay, |ip| relays.contain(ip));
+        envelope.peer = found.as_ref().map(|found| SocketAddr::new(found.ip, 0));
+        envelope.peer_source = found.as_ref().map(|_| PeerSource::Received);
+        envelope.helo = found.and_then(|found| found.helo);
     }
 
     /// Counts and logs a message that was refused before its end.

@@ -36,6 +36,8 @@ pub struct Counters {
     pub refused_client: Counter,
     /// Connections refused because the client opened too many in a minute.
     pub refused_rate: Counter,
+    /// Connections without the PROXY header that must be there, or from somebody who is no proxy of ours.
+    pub proxy_faults: Counter,
     /// Times that taking a connection failed, as without a free file descriptor.
     pub accept_errors: Counter,
     /// Messages answered with 250.

@@ -8,15 +8,17 @@ use super::super::{MessageStatus, StoreError, source};
 use super::scope::{self, SortKey};
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
-use crate::mail::{Address, DomainName, Envelope, MessageId, Origin, Purpose, ReversePath, TlsSession};
+use crate::mail::{
+    Address, DomainName, Envelope, MessageId, Origin, PeerSource, Purpose, ReversePath, TlsSession,
+};
 use crate::summary::{Answer, MessageRow, MessageTotals, Query, Trust};
 
 const PENDING: &str = "SELECT message_id FROM message WHERE status = 'pending' AND message_id > $1
     ORDER BY message_id LIMIT $2";
 const ONE: &str = "SELECT message_id, received_at_ms, origin, purposes, file_name, peer_ip, peer_port, helo,
     is_esmtp, tls_version, tls_cipher, tls_server_name, mail_from, rcpt_to, size_bytes, sha256, status, kind,
-    reason, duplicate_of, deviations, header_message_id, subject, header_from, trust, parser_version, read_at_ms
-    FROM message WHERE message_id = $1";
+    reason, duplicate_of, deviations, header_message_id, subject, header_from, trust, parser_version, read_at_ms,
+    peer_source, relay_ip FROM message WHERE message_id = $1";
 
 const SAME_READ: &str = "SELECT m.message_id FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending'
     AND (EXISTS (SELECT 1 FROM report AS r WHERE r.message_id = m.message_id)
@@ -98,9 +100,10 @@ fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
     let peer_ip: Option<Vec<u8>> = row.get(5)?;
     let peer_port: Option<u16> = row.get(6)?;
     let peer = match (peer_ip.as_deref().and_then(source::read_ip), peer_port) {
-        (Some(ip), Some(port)) => Some(SocketAddr::new(ip, port)),
+        (Some(ip), port) => Some(SocketAddr::new(ip, port.unwrap_or(0))),
         _ => None,
     };
+    let relay_ip: Option<Vec<u8>> = row.get(28)?;
     let tls = match (row.get::<_, Option<String>>(9)?, row.get::<_, Option<String>>(10)?) {
         (Some(version), Some(cipher)) => Some(TlsSession { version, cipher, server_name: row.get(11)? }),
         _ => None,
@@ -120,6 +123,8 @@ fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredMessage> {
             origin,
             received_at: Timestamp::from_ms(row.get(1)?),
             peer,
+            peer_source: row.get_ref(27)?.as_str_or_null()?.and_then(PeerSource::parse),
+            relay: relay_ip.as_deref().and_then(source::read_ip),
             helo: row.get(7)?,
             is_esmtp: row.get(8)?,
             tls,
@@ -161,8 +166,8 @@ pub(in super::super) fn count(value: i64) -> u64 {
 
 const ROWS: &str =
     "SELECT m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
-    m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes
-    FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
+    m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes,
+    m.peer_source, m.relay_ip FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
     AND ($3 IS NULL OR m.status = $3 OR m.kind = $3) AND ($4 IS NULL OR m.peer_ip = $4)
     AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
         WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
@@ -232,6 +237,7 @@ pub(super) fn messages(
 /// Reads a row of [`ROWS`].
 fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreError> {
     let peer_ip = row.get_ref(7)?.as_blob_or_null()?.and_then(source::read_ip);
+    let relay_ip = row.get_ref(16)?.as_blob_or_null()?.and_then(source::read_ip);
     Ok(MessageRow {
         id: MessageId(row.get(0)?).to_string(),
         received_at,
@@ -241,6 +247,8 @@ fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreErro
         reason: row.get(5)?,
         deviations: row.get_ref(6)?.as_str_or_null()?.map(strings).unwrap_or_default(),
         peer_ip: peer_ip.map(|ip| ip.to_string()),
+        peer_source: row.get(15)?,
+        relay_ip: relay_ip.map(|ip| ip.to_string()),
         helo: row.get(8)?,
         tls_version: row.get(9)?,
         mail_from: row.get(10)?,
@@ -262,6 +270,8 @@ fn key_of(row: &MessageRow, column: &str) -> Option<SortKey> {
         "reason" => SortKey::from(&row.reason),
         "deviations" => SortKey::List(row.deviations.clone()),
         "peer_ip" => SortKey::from(&row.peer_ip),
+        "peer_source" => SortKey::from(&row.peer_source),
+        "relay_ip" => SortKey::from(&row.relay_ip),
         "helo" => SortKey::from(&row.helo),
         "tls_version" => SortKey::from(&row.tls_version),
         "mail_from" => SortKey::from(&row.mail_from),

@@ -173,6 +173,8 @@ fn messages() -> Answer<MessageRow, MessageTotals> {
         reason: Some("gzip ends after 12 bytes".to_owned()),
         deviations: vec!["attachment-type-wrong".to_owned()],
         peer_ip: Some("2001:db8::1".to_owned()),
+        peer_source: Some("xforward".to_owned()),
+        relay_ip: Some("192.0.2.1".to_owned()),
         helo: Some("mx.example".to_owned()),
         tls_version: Some("TLSv1.3".to_owned()),
         mail_from: Some("<>".to_owned()),
@@ -378,7 +380,7 @@ fn json_names_are_the_contract() {
         ("probes", "token route state sent_at accepted_at arrived_at latency_ms reason"),
         (
             "messages",
-            "id received_at origin kind status reason deviations peer_ip helo tls_version mail_from rcpt_to message_id subject size_bytes",
+            "id received_at origin kind status reason deviations peer_ip peer_source relay_ip helo tls_version mail_from rcpt_to message_id subject size_bytes",
         ),
     ];
     let mut seen = 0;

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::time::Duration;
 
 use mailsonde::mail::Refusal;
-use mailsonde::smtp::sink::{Listener, Network, Sink, SinkError, SinkOptions};
+use mailsonde::smtp::sink::{Listener, Network, Relays, Sink, SinkError, SinkOptions};
 
 use crate::support::client::Client;
 use crate::support::sink::{MemoryInbox, TestSink, eventually};
@@ -282,6 +282,7 @@ fn options(listeners: Vec<Listener>, spool: &std::path::Path) -> SinkOptions {
         tls: None,
         spool_directory: spool.to_owned(),
         trusted: vec![Network::parse("127.0.0.1").unwrap()],
+        relays: Relays::NONE,
         limits: mailsonde::smtp::sink::SinkLimits::STANDARD,
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use mailsonde::smtp::sink::{Listener, Network, Sink, SinkLimits, SinkOptions};
+use mailsonde::smtp::sink::{Listener, Network, Relays, Sink, SinkLimits, SinkOptions};
 
 use crate::support::client::Client;
 use crate::support::sink::MemoryInbox;
@@ -58,6 +58,7 @@ fn logged(dialogue: impl FnOnce(std::net::SocketAddr) + Send + 'static) -> Strin
             tls: None,
             spool_directory: directory.path().into(),
             trusted: vec![Network::parse("127.0.0.1").unwrap()],
+            relays: Relays::NONE,
             limits: SinkLimits::STANDARD,
         };
         let sink = Sink::bind(options, Arc::new(MemoryInbox::default())).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
 use mailsonde::mail::envelope::SpoolFile;
-use mailsonde::mail::{Address, Body, MessageId, Purpose, ReversePath, TlsSession};
+use mailsonde::mail::{Address, Body, MessageId, PeerSource, Purpose, ReversePath, TlsSession};
 use mailsonde::store::{MessageRef, MessageStatus, Outcome, Store, StoreError, pack};
 use mailsonde::summary::{Query, Trust};
 
@@ -26,6 +26,8 @@ fn a_delivered_message_comes_back_as_it_was() {
     let mut message = mail("Subject: a\r\n\r\nb\r\n", 0);
     message.purposes = vec![Purpose::Reports, Purpose::Postmaster];
     message.envelope.peer = Some("[::ffff:192.0.2.7]:2525".parse::<SocketAddr>().unwrap());
+    message.envelope.peer_source = Some(PeerSource::Xforward);
+    message.envelope.relay = Some("192.0.2.1".parse().unwrap());
     message.envelope.helo = Some("mx.example".to_owned());
     message.envelope.is_esmtp = true;
     message.envelope.tls = Some(TlsSession {

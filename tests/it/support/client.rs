@@ -27,7 +27,20 @@ pub(crate) struct Client {
 impl Client {
     /// Connects without reading the greeting.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// The same from an address of ours, such as 127.0.0.2.
+    pub(crate) fn connect_from(own: &str, address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let own: std::net::IpAddr = own.parse().unwrap();
+        socket.bind(&SocketAddr::new(own, 0).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::over(socket.into())
+    }
+
+    /// A client over a connected socket.
+    fn over(socket: TcpStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
         let wire: Box<dyn Wire> = Box::new(socket.try_clone().unwrap());

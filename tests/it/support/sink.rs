@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mailsonde::mail::{Address, Body, Envelope, Inbox, MessageId, Purpose, Refusal};
-use mailsonde::smtp::sink::{Listener, Network, Sink, SinkHandle, SinkLimits, SinkOptions};
+use mailsonde::smtp::sink::{Listener, Network, Relays, Sink, SinkHandle, SinkLimits, SinkOptions};
 use mailsonde::smtp::tls::ServerTls;
 
 /// Domains whose mail [`MemoryInbox`] takes; others are refused as relaying.
@@ -129,6 +129,7 @@ impl TestSink {
             tls: Some(Arc::clone(&tls)),
             spool_directory: directory.path().into(),
             trusted: vec![Network::parse("127.0.0.0/8").unwrap(), Network::parse("::1").unwrap()],
+            relays: Relays::NONE,
             limits: SinkLimits::STANDARD,
         };
         change(&mut options);
