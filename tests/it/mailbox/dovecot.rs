@@ -167,6 +167,41 @@ fn folders_fail_one_by_one() {
     assert!(matches!(result, Err(Fault::SignIn(_))), "{result:?}");
 }
 
+/// A folder that vanishes is named while the others are read; when it comes back, what was in it counts once.
+#[test]
+fn a_folder_that_vanishes_and_comes_back_counts_once() {
+    let Some(dovecot) = Dovecot::start() else { return };
+    dovecot.deliver("dmarc", &report_mail(1));
+    let extra = dovecot.maildir("dmarc").join(".extra");
+    let make = |mails: &[u32]| {
+        std::fs::create_dir(&extra).unwrap();
+        chown(&extra, Some(NOBODY), Some(NOBODY)).unwrap();
+        for part in ["tmp", "new", "cur"] {
+            std::fs::create_dir(extra.join(part)).unwrap();
+            chown(extra.join(part), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        for id in mails {
+            let path = extra.join("new").join(format!("{}.M{id}.test", 1_772_323_200 + id));
+            std::fs::write(&path, report_mail(*id)).unwrap();
+            chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    };
+    make(&[2]);
+    let kept = Kept::new();
+    let mut both = options(dovecot.imap);
+    both.folders = vec!["extra".to_owned(), "INBOX".to_owned()];
+    assert_eq!(kept.good(&both), (2, 2, 0));
+    std::fs::remove_dir_all(&extra).unwrap();
+    dovecot.deliver("dmarc", &report_mail(4));
+    let (pass, result) = kept.pass(&both);
+    assert_eq!(result, Ok(()));
+    assert!(pass.folders[0].fault.is_some(), "{pass:?}");
+    assert_eq!((pass.folders[1].read, pass.folders[1].fault.clone()), (1, None));
+    make(&[2, 8]);
+    kept.good(&both);
+    assert_eq!((kept.sums(), kept.messages()), ((4, 15), 4));
+}
+
 /// Passes bytes to a server and back, and cuts both ways after so many bytes of the server.
 fn cutting_proxy(to: u16, after: usize) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
