@@ -388,7 +388,9 @@ fn addresses(checks: &mut Checks, tree: &Tree, root: &TreeNode) {
         {
             checks.find(Finding::new(&SPF_INCLUDE_ALL, domain, format!("`{}`", text())));
         }
-        let odd = term.networks.iter().find_map(|network| special_use(network.address));
+        // A network as large as a /4 holds public addresses too: that it is too wide is told elsewhere.
+        let narrow = term.networks.iter().filter(|network| network.prefix >= 8);
+        let odd = narrow.into_iter().find_map(|network| special_use(network.address));
         if let Some(odd) = odd {
             checks.find(Finding::new(&SPF_PRIVATE, domain, format!("`{}`: {odd}", text())));
         }
