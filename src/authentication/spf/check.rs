@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::SpfResult;
 use super::macros::{self, Piece, pieces};
@@ -143,51 +144,25 @@ impl Run<'_> {
             lookups: 0,
             voids: 0,
         };
-        match self.record(domain)? {
-            Ok(record) => {
-                let end = self.terms(&record, domain, &mut node)?;
-                (node.result, node.reason) = end;
-                node.record = Some(record);
-            }
-            Err((result, reason, record)) => {
-                node.result = result;
-                node.reason = Some(reason);
-                node.record = record;
-            }
-        }
+        let Selected { record, end } = self.record(domain)?;
+        (node.result, node.reason) = match (&record, end) {
+            (_, Some((result, reason))) => (result, Some(reason)),
+            (Some(record), None) => self.terms(record, domain, &mut node)?,
+            (None, None) => (SpfResult::None, Some(Reason::NoRecord)),
+        };
+        node.record = record;
         node.lookups = self.lookups - lookups;
         node.voids = self.voids - voids;
         Ok(node)
     }
 
     /// Finds the one record of a domain (RFC 7208 §4.4, §4.5), or says why there is none that can be used.
-    #[expect(clippy::type_complexity, reason = "used here only, with its three parts side by side")]
-    fn record(&self, domain: &str) -> Result<Result<Record, (SpfResult, Reason, Option<Record>)>, Ask> {
+    fn record(&self, domain: &str) -> Result<Selected, Ask> {
         let Some(name) = askable(domain) else {
-            return Ok(Err((SpfResult::None, Reason::NoDomain, None)));
+            return Ok(Selected::none(SpfResult::None, Reason::NoDomain));
         };
-        let answer = self.answers.get(&name, RecordType::Txt)?;
-        if let Some(trouble) = answer.trouble() {
-            let question = Question::new(name, RecordType::Txt);
-            let reason = Reason::NotKnown(Box::new((question, trouble.clone())));
-            return Ok(Err((SpfResult::TempError, reason, None)));
-        }
-        let mut texts = answer.texts().filter(|text| is_spf(text));
-        let Some(text) = texts.next() else {
-            let is_absent = matches!(answer.outcome, Outcome::NoName);
-            let reason = if is_absent { Reason::NoName } else { Reason::NoRecord };
-            return Ok(Err((SpfResult::None, reason, None)));
-        };
-        let others = texts.count();
-        if others > 0 {
-            return Ok(Err((SpfResult::PermError, Reason::SeveralRecords(others + 1), None)));
-        }
-        let record = Record::parse(text);
-        // RFC 7208 §4.6: a syntax error anywhere gives permerror, before anything is evaluated.
-        if record.faults.is_empty() {
-            return Ok(Ok(record));
-        }
-        Ok(Err((SpfResult::PermError, Reason::Faults(record.faults.len()), Some(record))))
+        let selected = self.answers.derived(&name, RecordType::Txt, |answer| select(&name, answer))?;
+        Ok(Selected::clone(&selected))
     }
 
     /// Evaluates the terms of a sound record, left to right (RFC 7208 §4.6.2, §4.7).
@@ -613,6 +588,43 @@ impl Run<'_> {
         }
         Ok(Some(self.expanded(&text, &node.domain)?))
     }
+}
+
+/// The record of a name, and why it cannot be used, if it cannot.
+#[derive(Debug, Clone)]
+struct Selected {
+    record: Option<Arc<Record>>,
+    end: Option<(SpfResult, Reason)>,
+}
+
+impl Selected {
+    /// No record.
+    const fn none(result: SpfResult, reason: Reason) -> Self {
+        Self { record: None, end: Some((result, reason)) }
+    }
+}
+
+/// Selects the record in the answer for a name (RFC 7208 §4.4, §4.5).
+fn select(name: &Name, answer: &Answer) -> Selected {
+    if let Some(trouble) = answer.trouble() {
+        let question = Question::new(name.clone(), RecordType::Txt);
+        let reason = Reason::NotKnown(Box::new((question, trouble.clone())));
+        return Selected::none(SpfResult::TempError, reason);
+    }
+    let mut texts = answer.texts().filter(|text| is_spf(text));
+    let Some(text) = texts.next() else {
+        let is_absent = matches!(answer.outcome, Outcome::NoName);
+        return Selected::none(SpfResult::None, if is_absent { Reason::NoName } else { Reason::NoRecord });
+    };
+    let others = texts.count();
+    if others > 0 {
+        return Selected::none(SpfResult::PermError, Reason::SeveralRecords(others + 1));
+    }
+    let record = Record::parse(text);
+    // RFC 7208 §4.6: a syntax error anywhere gives permerror, before anything is evaluated.
+    let faults = record.faults.len();
+    let end = (faults > 0).then_some((SpfResult::PermError, Reason::Faults(faults)));
+    Selected { record: Some(Arc::new(record)), end }
 }
 
 /// The result of a mechanism that matched (RFC 7208 §4.6.2).

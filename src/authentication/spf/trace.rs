@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::SpfResult;
 use super::record::{Record, Span};
@@ -49,7 +50,7 @@ pub struct Node {
     /// The name under which the record stands.
     pub domain: String,
     /// The record, if there is exactly one.
-    pub record: Option<Record>,
+    pub record: Option<Arc<Record>>,
     /// The result of this record for the sender.
     pub result: SpfResult,
     /// Why there is no result of a mechanism.
