@@ -2,3 +2,6 @@
 
 /// Every row of how a server can misbehave.
 mod answers;
+
+/// Signed zones on a real server.
+mod signed;
