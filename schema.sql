@@ -232,6 +232,15 @@ CREATE TABLE record (
     PRIMARY KEY (domain_id, day, report_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- One row: what DNS said of the name of one source address, by PTR record and back.
+CREATE TABLE source_name (
+    source          BLOB PRIMARY KEY,  -- source_ip, see the head of this file
+    state           TEXT NOT NULL,     -- pass: confirmed | fail: not confirmed | permerror: no name | temperror: not known
+    name            TEXT,              -- the confirmed name; with temperror the one of before
+    looked_up_at_ms INTEGER NOT NULL,
+    until_ms        INTEGER NOT NULL   -- looked up again after that, if reports still speak of the source
+) STRICT, WITHOUT ROWID;
+
 -- One row: the rows of one aggregate or TLS report that are not (or no longer) part of the store: being loaded, or removed.
 -- They are invisible, since there is no report, and deleted in slices; at start nothing of them remains.
 CREATE TABLE leftover (

@@ -454,6 +454,24 @@ pub const DNS_NOT_KNOWN_TTL: Duration = Duration::from_secs(5);
 pub const DNS_CACHE_ANSWERS: usize = 20_000;
 /// Size of the answers remembered, bytes, estimated.
 pub const DNS_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Sources whose names are looked up in one round, and noted in one transaction.
+pub const SOURCE_NAMES_ROUND: usize = 500;
+/// Sources looked up at once: no burst for the resolver.
+pub const SOURCE_NAMES_AT_ONCE: usize = 20;
+/// Questions for the name of one source: its PTR record, both addresses of a few names.
+pub const SOURCE_NAME_QUESTIONS: usize = 12;
+/// Time for the name of one source.
+pub const SOURCE_NAME_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the name of a source is believed at least, and at most.
+pub const SOURCE_NAME_LEAST: Duration = Duration::from_secs(86_400);
+/// How long it is believed at most.
+pub const SOURCE_NAME_MOST: Duration = Duration::from_secs(7 * 86_400);
+/// When a name is looked up again that DNS did not tell.
+pub const SOURCE_NAME_RETRY: Duration = Duration::from_secs(6 * 3_600);
+/// How long a name that is over is kept for views.
+pub const SOURCE_NAME_KEEP: Duration = Duration::from_secs(90 * 86_400);
+/// Rounds of `import --resolve`: 10,000 sources.
+pub const SOURCE_NAME_ROUNDS: usize = 20;
 /// Bytes of a file with zones or trust anchors.
 pub const DNS_FILE_BYTES: u64 = 16 * 1024 * 1024;
 

@@ -27,7 +27,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::import::rows::{ImportRow, ImportTotals};
 use crate::clock;
 use crate::daemon::ingest::{self, Came, Import};
-use crate::daemon::keys;
+use crate::daemon::{keys, source_names};
 use crate::limits;
 use crate::probe::token::KeyRing;
 use crate::render::{self, Head, Sheet, escape};
@@ -322,8 +322,26 @@ pub fn run(context: &Context, arguments: &ImportArguments, out: &mut dyn Write) 
     let (_, store) = context.open_store()?;
     let keys = keys::load_or_create(store.path())?;
     let exit = import(context, arguments, &mut |item| read_item(&store, &keys, item), out);
+    if arguments.resolve && exit.is_ok() {
+        name_sources(context, &store)?;
+    }
     store.close();
     exit
+}
+
+/// Looks up the names of sources until all are looked up, or the rounds are used up.
+fn name_sources(context: &Context, store: &Store) -> Result<(), Failure> {
+    let dns = context.dns()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    store.flush()?;
+    runtime.block_on(async {
+        for _ in 0..limits::SOURCE_NAME_ROUNDS {
+            if source_names::round(store, &*dns.resolver, clock::Day(i32::MIN)).await? == 0 {
+                break;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Reads one item and hands it to the store.

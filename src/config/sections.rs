@@ -60,6 +60,7 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     }
     if let Some(sources) = root.section("sources") {
         settings.sources_file = sources.path("file", "/etc/mailsonde/senders.txt");
+        settings.resolves_sources = sources.flag("resolve").unwrap_or(false);
         sources.finish();
     }
     if let Some(web) = root.section("web") {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// A file with names of senders that stands over ours.
     pub sources_file: Option<PathBuf>,
+    /// Whether `serve` looks up the names of sources.
+    pub resolves_sources: bool,
     /// Where the dashboard will listen.
     pub web_address: SocketAddr,
     /// Remarks about what is accepted and has no effect yet.
@@ -218,6 +220,7 @@ impl Settings {
             retention: RetentionSettings::with_defaults(),
             dns: DnsSettings::with_defaults(),
             sources_file: None,
+            resolves_sources: false,
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),
             notes: Vec::new(),
         }

@@ -11,4 +11,5 @@ pub mod privileges;
 pub mod probe;
 pub mod recipients;
 pub mod serve;
+pub mod source_names;
 pub mod upkeep;

@@ -11,7 +11,7 @@ use crate::daemon::dns::{self, Dns};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
-use crate::daemon::{keys, mailbox, options, privileges};
+use crate::daemon::{keys, mailbox, options, privileges, source_names};
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
 use crate::store::Store;
@@ -25,7 +25,7 @@ pub struct Service {
     tls: Option<Arc<ServerTls>>,
     sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
     addresses: Vec<SocketAddr>,
-    mailboxes: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     dns: Dns,
 }
 
@@ -135,8 +135,12 @@ impl Service {
             let handle = sink.handle();
             sinks.push((handle, tokio::spawn(sink.serve())));
         }
-        let mailboxes = mailbox::watch_all(&settings.mailboxes, &store, &ring)
+        let mut tasks = mailbox::watch_all(&settings.mailboxes, &store, &ring)
             .context("cannot start the mailboxes' threads")?;
+        if settings.resolves_sources {
+            let names = source_names::keep(store.clone(), Arc::clone(&dns.resolver));
+            tasks.push(tokio::spawn(names));
+        }
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;
         let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
@@ -144,7 +148,7 @@ impl Service {
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, mailboxes, dns })
+        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, tasks, dns })
     }
 
     /// The store.
@@ -175,7 +179,7 @@ impl Service {
     /// Stops gracefully: no new session, what is in flight ends within `grace`, everything is committed.
     pub async fn stop(mut self, grace: std::time::Duration) {
         // What a mailbox has not committed it is asked for again at the next start.
-        for task in &self.mailboxes {
+        for task in &self.tasks {
             task.abort();
         }
         for (handle, _) in &self.sinks {

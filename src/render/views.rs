@@ -192,7 +192,7 @@ pub static SOURCES: &[Column<SourceRow>] = &[
         "name",
         Kind::Text,
         Show::Never,
-        "Its name in DNS; null while not known.",
+        "Its name in DNS, which leads back to it; null while not known: see `[sources] resolve` and `import --resolve`.",
         |row| Value::text(row.source_name.as_deref()),
     ),
     Column::new(

@@ -32,6 +32,7 @@ mod record;
 mod reprocess;
 mod rollup;
 mod source;
+mod source_name;
 mod tls;
 mod unclaimed;
 mod upkeep;
@@ -67,6 +68,7 @@ pub use reading::{
     Reading, ReportRows,
 };
 pub use reprocess::ReprocessFilter;
+pub use source_name::SourceName;
 pub use unclaimed::UnclaimedDomain;
 pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, NamingText, Pruned, Retention};
 pub use verify::Verification;
@@ -298,6 +300,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<DnsEvent>, StoreError> {
         dns::note(&self.writer, domain.as_str(), noted, now)
+    }
+
+    /// Notes the names of sources as DNS gave them at `now`, and waits for the commit. A name that could not be looked
+    /// up again stays.
+    pub fn note_source_names(&self, names: Vec<SourceName>, now: Timestamp) -> Result<(), StoreError> {
+        source_name::note(&self.writer, names, now)
     }
 
     /// Waits until everything queued before is committed.

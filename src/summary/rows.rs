@@ -109,7 +109,7 @@ pub struct SummaryRow {
 pub struct SourceRow {
     /// The address, or the text that stood in its place; `None` where there was nothing.
     pub source_ip: Option<String>,
-    /// Its name in DNS; not known yet.
+    /// Its name in DNS, which leads back to it; `None` while not known.
     pub source_name: Option<String>,
     /// Whose it is; `None` where nothing tells.
     pub source_organisation: Option<String>,

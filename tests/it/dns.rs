@@ -5,3 +5,6 @@ mod answers;
 
 /// Signed zones on a real server.
 mod signed;
+
+/// Names of the sources of stored reports.
+mod sources;

@@ -26,7 +26,7 @@ use rusqlite::Connection;
 
 use super::{
     ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain,
-    database, dns, domain, mailbox, raw, unclaimed, upkeep, verify,
+    database, dns, domain, mailbox, raw, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::mail::{DomainName, MessageId};
@@ -217,6 +217,16 @@ impl Reader {
     /// Addresses from which mail of a domain came that passed DMARC, by the same reports, the most used first.
     pub fn learnt_sources(&self, domain: &DomainName, today: Day) -> Result<Vec<IpAddr>, StoreError> {
         self.consistently(|connection| learnt::sources(connection, domain, today))
+    }
+
+    /// Sources of reports of a day or later whose names are to be looked up: never yet, or no longer believed at `now`.
+    pub fn sources_to_name(
+        &self,
+        since: Day,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<IpAddr>, StoreError> {
+        self.consistently(|connection| source_name::wanted(connection, since, now, limit))
     }
 
     /// What is known of the records of watched domains, or was at a time before, by domain and name.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::Connection;
 
-use super::super::{StoreError, source};
+use super::super::{StoreError, source, source_name};
 use super::reports::sums_key;
 use super::rows::{self, CountedRow};
 use super::scope::{self, Range, Scope, SortKey};
@@ -182,8 +182,13 @@ impl<'a> Lists<'a> {
     /// Turns what was seen of one source into its row.
     fn row_of(&mut self, address: Option<&[u8]>, mut seen: Seen) -> Result<SourceRow, StoreError> {
         seen.settle();
+        let name = match address {
+            Some(address) => source_name::name(self.connection, address)?,
+            None => None,
+        };
         let mut clues = Clues {
             ip: address.and_then(source::read_ip),
+            name: name.clone(),
             policy_domains: (seen.domains.iter())
                 .filter_map(|at| self.scope.domains.get(*at))
                 .map(|domain| domain.name.clone())
@@ -233,7 +238,7 @@ impl<'a> Lists<'a> {
         let identity = identify(&clues, self.senders);
         Ok(SourceRow {
             source_ip: address.map(source::read_text),
-            source_name: None,
+            source_name: name,
             source_organisation: identity.organisation,
             kind: identity.kind.map(crate::sources::Kind::as_str),
             evidence: identity.evidence,
