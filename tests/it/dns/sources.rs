@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::support::program::{json, run};
+use crate::support::program::{Server, json, run};
+use crate::support::sink::eventually;
 
 /// A report with these sources, each with one message, at one domain.
 fn report(sources: &[&str]) -> String {
@@ -94,4 +95,25 @@ fn a_zone_file_with_a_fault_is_wrong_use_and_loses_nothing() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("test.zone:1"), "{said}");
     assert_eq!(names(path).len(), 1, "the report was kept");
+}
+
+#[test]
+fn serve_looks_names_up_beside_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = "1.2.0.192.in-addr.arpa. PTR mx.other.example.\nmx.other.example. A 192.0.2.1\n";
+    std::fs::write(folder.path().join("test.zone"), zone).unwrap();
+    let configuration = "[store]\npath = \"mailsonde.db\"\n[dns]\nzone = \"test.zone\"\n[sources]\nresolve = true\n\
+                         [[listener]]\naddress = \"127.0.0.1:0\"\n";
+    std::fs::write(folder.path().join("mailsonde.toml"), configuration).unwrap();
+    // Reports of the last weeks are looked up.
+    let now = mailsonde::clock::now().seconds();
+    let recent = report(&["192.0.2.1"])
+        .replace("1772323200", &(now - 2 * 86_400).to_string())
+        .replace("1772409599", &(now - 86_400).to_string());
+    std::fs::write(folder.path().join("recent.xml"), recent).unwrap();
+    assert!(run(folder.path(), &["import", "recent.xml"]).status.success());
+    let server = Server::start_in(folder, &[]);
+    eventually("the source has its name", || {
+        names(server.folder.path()).iter().any(|(_, name, _)| name.as_deref() == Some("mx.other.example"))
+    });
 }
