@@ -2,7 +2,7 @@
 //!
 //! [`Record`] is one policy record with everything in it that is discarded; [`discover`] walks the tree of
 //! names from a domain upwards, tells each name that was asked and what stood there, and which rule chose the
-//! organizational domain; [`policy_in_force`] says what is asked for the author domain; [`evaluate`] joins
+//! organizational domain; [`policy_in_force`] says what is asked for the author domain; [`evaluate()`] joins
 //! them with what SPF and DKIM authenticated.
 //!
 //! Receivers of before RFC 9989 found the organizational domain by the public suffix list (RFC 7489 §3.2).

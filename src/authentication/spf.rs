@@ -1,6 +1,6 @@
 //! SPF: may this host send mail in the name of this domain (RFC 7208)?
 //!
-//! [`check`] evaluates one sender and says how it came about; [`tree`] shows everything that a record
+//! [`check()`] evaluates one sender and says how it came about; [`tree`] shows everything that a record
 //! authorizes, past every fault, for whoever publishes it. Both are pure functions of DNS answers.
 
 mod check;

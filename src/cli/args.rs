@@ -213,7 +213,7 @@ pub struct ImportArguments {
     /// Go on with files that come later, until stopped; each is read once it no longer grows
     #[arg(long)]
     pub follow: bool,
-    /// Look up the names of the sources of all stored reports afterwards, by [dns]
+    /// Look up the names of the sources of all stored reports afterwards
     #[arg(long, conflicts_with = "follow")]
     pub resolve: bool,
 }
