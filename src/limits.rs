@@ -180,12 +180,13 @@ pub const COMMAND_LINE_BYTES: usize = 4_096;
 pub const OVERLONG_LINE_BYTES: usize = 1024 * 1024;
 /// Recipients of one transaction; RFC 5321 §4.5.3.1.8 asks for 100.
 pub const RECIPIENTS: usize = 100;
-/// Octets of a local part, RFC 5321 §4.5.3.1.1.
-pub const LOCAL_PART_BYTES: usize = 64;
+/// Octets of a local part. RFC 5321 §4.5.3.1.1 has senders stop at 64, and §4.5.3.1 receivers at no length that they can
+/// take: tagged return addresses of some mail systems are longer.
+pub const LOCAL_PART_BYTES: usize = 2_048;
 /// Octets of a domain, RFC 5321 §4.5.3.1.2.
 pub const DOMAIN_BYTES: usize = 255;
-/// Octets of a path with its brackets, RFC 5321 §4.5.3.1.3.
-pub const PATH_BYTES: usize = 256;
+/// Octets of a path with its brackets: what a command line has room for; 256 in RFC 5321 §4.5.3.1.3, as above.
+pub const PATH_BYTES: usize = 4_000;
 /// Sessions open at once.
 pub const SESSIONS: usize = 10_000;
 /// Sessions open at once for one client (IPv4 address or IPv6 /64).

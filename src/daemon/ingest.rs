@@ -70,6 +70,12 @@ impl Bell {
         self.lock().is_stopped
     }
 
+    /// Waits for so long or for the stop, whether the bell rings or not.
+    fn rest(&self, pause: Duration) {
+        let state = self.lock();
+        drop(self.rung.wait_timeout_while(state, pause, |state| !state.is_stopped));
+    }
+
     /// Waits for the bell, at most so long: another process may have left something too.
     fn wait(&self, longest: Duration) {
         let state = self.lock();
@@ -89,6 +95,13 @@ impl Bell {
 
 /// Messages that are looked up at once.
 const BATCH: usize = 64;
+/// Reading time after which a look is taken whether mail flows in.
+const TURN: Duration = Duration::from_millis(5);
+/// While it does, reading has one part of the time and these parts are left to the receiver: on a machine with
+/// few cores every reply to a client would wait for it.
+const YIELDED_TURNS: u32 = 9;
+/// The longest that is left at once.
+const LONGEST_YIELD: Duration = Duration::from_millis(500);
 /// Wait without a bell.
 const IDLE: Duration = Duration::from_secs(2);
 /// Wait after trouble with the store, at first.
@@ -134,6 +147,7 @@ impl Ingest {
         let mut after = None;
         let mut count = 0;
         let mut trouble = None;
+        let mut turn = clock::instant();
         loop {
             let ids = reader.pending(after, BATCH)?;
             let Some(last) = ids.last() else { break };
@@ -141,6 +155,13 @@ impl Ingest {
             for id in ids {
                 if is_stopped() {
                     return Ok(count);
+                }
+                let worked = clock::instant().duration_since(turn);
+                if worked >= TURN {
+                    if self.store.is_receiving() {
+                        self.bell.rest((worked * YIELDED_TURNS).min(LONGEST_YIELD));
+                    }
+                    turn = clock::instant();
                 }
                 match self.read_one(&reader, id) {
                     Ok(()) => count += 1,

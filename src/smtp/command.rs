@@ -413,14 +413,17 @@ mod tests {
 
     #[test]
     fn lengths_at_the_limit_and_one_more() {
-        let local = "l".repeat(64);
-        mail_of(&format!("MAIL FROM:<{local}@b.example>"));
+        let local = "l".repeat(limits::LOCAL_PART_BYTES);
+        let long = format!("MAIL FROM:<{local}@b.example>");
+        assert_eq!(mail_of(&long).from.to_string(), format!("{local}@b.example"));
         refused(&format!("MAIL FROM:<{local}l@b.example>"), 501);
-        let domain = "d.".repeat(94);
-        let path = format!("{local}@{domain}e");
-        assert_eq!(path.len() + 2, 256);
-        mail_of(&format!("MAIL FROM:<{path}>"));
-        refused(&format!("MAIL FROM:<{path}e>"), 501);
+        let domain = format!("{}e", "d.".repeat(127));
+        mail_of(&format!("MAIL FROM:<a@{domain}>"));
+        refused(&format!("MAIL FROM:<a@{domain}e>"), 501);
+        // With a route, which is dropped.
+        let route = format!("@{}:", "r".repeat(limits::PATH_BYTES - 2 - 2 - 11));
+        mail_of(&format!("MAIL FROM:<{route}a@b.example>"));
+        refused(&format!("MAIL FROM:<{route}aa@b.example>"), 501);
         let name = "h".repeat(255);
         assert!(parse(format!("EHLO {name}").as_bytes(), false).is_ok());
         refused(&format!("EHLO {name}h"), 501);

@@ -308,6 +308,11 @@ impl Store {
         source_name::note(&self.writer, names, now)
     }
 
+    /// True while deliveries wait for their commit or came a moment ago: other work may give way to them.
+    pub fn is_receiving(&self) -> bool {
+        self.writer.is_receiving()
+    }
+
     /// Waits until everything queued before is committed.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.writer.flush()

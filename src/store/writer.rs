@@ -29,6 +29,8 @@ const SHARED_TIME: Duration = Duration::from_millis(10);
 const GAP_AFTER: Duration = Duration::from_millis(10);
 /// How long: two rounds of their asking.
 const GAP: Duration = Duration::from_millis(2);
+/// So long after a delivery mail still flows in.
+const FLOW_AGE: Duration = Duration::from_millis(20);
 /// How long an answer of the file system about its free space is good for.
 const FREE_SPACE_AGE: Duration = Duration::from_secs(1);
 
@@ -125,6 +127,8 @@ struct Queue {
     delivery_count: usize,
     /// Bytes of these.
     delivery_bytes: usize,
+    /// When the last one came.
+    last_delivery: Option<Instant>,
     jobs: VecDeque<Job>,
     job_bytes: usize,
     is_closing: bool,
@@ -242,6 +246,13 @@ impl Writer {
         Ok(())
     }
 
+    /// True while deliveries wait for their commit or came a moment ago.
+    pub(super) fn is_receiving(&self) -> bool {
+        let queue = self.shared.lock();
+        queue.delivery_count > 0
+            || queue.last_delivery.is_some_and(|last| clock::instant().duration_since(last) < FLOW_AGE)
+    }
+
     /// Free bytes of the file system, asked for once a second.
     fn free_bytes(&self) -> Result<u64, StoreError> {
         let mut free = self.shared.free.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,6 +295,7 @@ impl Writer {
         let sha256 = message::body_sha256(&message.body);
         let mut queue = self.shared.lock();
         queue.deliveries.push_back(Delivery { message, sha256, done });
+        queue.last_delivery = Some(clock::instant());
         drop(queue);
         self.shared.work.notify_one();
         Ok(())
