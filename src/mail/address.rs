@@ -32,11 +32,14 @@ impl DomainName {
         if text.is_ascii() {
             return None;
         }
+        // Mapping takes letters away and makes dots of others, so that the result is held to the same rules.
         let ascii = idna::domain_to_ascii(text).ok()?;
-        if ascii.is_empty() || ascii.len() > limits::DOMAIN_BYTES || !ascii.bytes().all(plain) {
+        let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
+        let is_name = !ascii.is_empty() && !ascii.starts_with('.') && !ascii.contains("..");
+        if !is_name || ascii.len() > limits::DOMAIN_BYTES || !ascii.bytes().all(plain) {
             return None;
         }
-        Some(Self(ascii.into_boxed_str()))
+        Some(Self(ascii.into()))
     }
 
     /// The name: lower case, A-labels, no final dot.
@@ -197,6 +200,9 @@ mod tests {
             (".", None),
             ("a..b", None),
             ("a b", None),
+            (".a\u{feff}b", None),
+            ("a.\u{feff}.b", None),
+            ("\u{fc}\u{3002}", Some("xn--tda")),
             ("user@example.com", None),
         ];
         for (text, want) in cases {

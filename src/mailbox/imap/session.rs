@@ -283,9 +283,10 @@ impl Session {
                 self.exists = self.exists.saturating_sub(1);
                 Ok(())
             }
-            Response::Tagged(tag, _) => {
-                Err(Fault::Garbage(format!("the end of a command {tag} that was not given")))
-            }
+            Response::Tagged(tag, _) => Err(Fault::Garbage(format!(
+                "the end of a command {} that was not given",
+                shown(tag.as_bytes())
+            ))),
             _ => Ok(()),
         }
     }

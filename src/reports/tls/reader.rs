@@ -367,7 +367,7 @@ impl Understanding<'_> {
             sending_mta_ip: self.address(&wire.sending_mta_ip, "sending-mta-ip"),
             receiving_mx_hostname: self
                 .text(&wire.receiving_mx_hostname, "receiving-mx-hostname")
-                .map(|host| host.trim_end_matches('.').to_lowercase())
+                .map(|host| host.trim_end_matches(|c: char| c == '.' || c.is_whitespace()).to_lowercase())
                 .filter(|host| !host.is_empty()),
             receiving_mx_helo: self.text(&wire.receiving_mx_helo, "receiving-mx-helo"),
             receiving_ip: self.address(&wire.receiving_ip, "receiving-ip"),
@@ -429,7 +429,8 @@ impl Understanding<'_> {
     /// Understands one `mx-host`: a name or pattern in lower case, without what surrounds it.
     fn mx_host(&mut self, text: &str) -> String {
         let lower = text.to_lowercase();
-        let plain = lower.strip_prefix("mx:").map_or(lower.as_str(), str::trim).trim_end_matches('.');
+        let plain = lower.strip_prefix("mx:").map_or(lower.as_str(), str::trim);
+        let plain = plain.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
         if plain != lower {
             self.deviations.note(quirk::TLS_MX_HOST_REWRITTEN, "mx-host", text, plain);
         }
