@@ -183,6 +183,8 @@ pub const RECIPIENTS: usize = 100;
 /// Octets of a local part. RFC 5321 §4.5.3.1.1 has senders stop at 64, and §4.5.3.1 receivers at no length that they can
 /// take: tagged return addresses of some mail systems are longer.
 pub const LOCAL_PART_BYTES: usize = 2_048;
+/// The same of addresses that we write: what every system takes (RFC 5321 §4.5.3.1.1).
+pub const SENT_LOCAL_PART_BYTES: usize = 64;
 /// Octets of a domain, RFC 5321 §4.5.3.1.2.
 pub const DOMAIN_BYTES: usize = 255;
 /// Octets of a path with its brackets: what a command line has room for; 256 in RFC 5321 §4.5.3.1.3, as above.
@@ -490,6 +492,15 @@ pub const HEALTH_HOSTS: usize = 16;
 pub const HEALTH_ADDRESSES: usize = 16;
 
 // ---- History of DNS ----
+
+/// Domains that are checked side by side.
+pub const HEALTH_DOMAINS_AT_ONCE: usize = 50;
+/// From one check of a watched domain to the next.
+pub const HEALTH_CHECK_EVERY: Duration = Duration::from_secs(3_600);
+/// The shortest such time that can be configured: name servers belong to others.
+pub const HEALTH_CHECK_SHORTEST: Duration = Duration::from_secs(60);
+/// The shortest time between rounds of `dns watch`.
+pub const DNS_WATCH_SHORTEST: Duration = Duration::from_secs(1);
 
 /// Questions of one domain that its history follows; a check of a large domain asks about a hundred.
 pub const DNS_HISTORY_QUESTIONS: usize = 500;

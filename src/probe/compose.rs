@@ -119,9 +119,11 @@ fn size_bytes(text: &str) -> Option<u64> {
 
 /// Fills `{token}` of an address template: `probe+{token}@example.net`.
 ///
-/// Errors: `None` if the result is no address; a template without `{token}` is a fixed address.
+/// Errors: `None` if the result is no address that every system takes: its local part has at most 64 octets
+/// (RFC 5321 §4.5.3.1.1). A template without `{token}` is a fixed address.
 pub fn address_of(template: &str, token_text: &str) -> Option<Address> {
-    Address::parse(&template.replace("{token}", token_text))
+    let address = Address::parse(&template.replace("{token}", token_text))?;
+    (address.local.len() <= limits::SENT_LOCAL_PART_BYTES).then_some(address)
 }
 
 // ---- Message ----
