@@ -427,6 +427,94 @@ Examples:
 DKIM passes where the reports say so; SPF is checked anew with the records of now and with yours.
 Exit code 1 if mail that passes DMARC now would fail, or the record has faults.")]
     Simulate(DnsSimulateArguments),
+    /// Check all that a domain publishes for its mail: what is wrong, and how to mend it
+    #[command(after_help = "\
+Examples:
+  mailsonde dns check example.com
+  mailsonde dns check example.com example.org --selector s1 --fail-on error
+  mailsonde dns check - --format ndjson < domains.txt
+  mailsonde dns check example.com --zone candidate.zone
+
+DKIM selectors are those given, and those of the store's reports. What nobody answers is not known, and lowers no
+grade. Exit code 1 if anything at or above --fail-on was found.")]
+    Check(DnsCheckArguments),
+    /// Show what happened to the records and findings of watched domains, or how they stood
+    #[command(after_help = "\
+Examples:
+  mailsonde dns history                            every change that a check of `serve` saw
+  mailsonde dns history example.com --since 30d
+  mailsonde dns history example.com --records      what is known of its records
+  mailsonde dns history example.com --records --at 2026-03-01
+  mailsonde dns history --findings                 what stands, and since when")]
+    History(DnsHistoryArguments),
+    /// Check domains again and again and print what changes
+    #[command(after_help = "\
+Examples:
+  mailsonde dns watch example.com --every 1m       during a move, until interrupted
+  mailsonde dns watch example.com example.org --rounds 10 --format ndjson
+
+The first round is what later ones are compared with. No answer is no change: it is told when it lasts an hour.
+Exit code 1 if anything changed.")]
+    Watch(DnsWatchArguments),
+}
+
+/// `dns check`.
+#[derive(Debug, Clone, Args)]
+pub struct DnsCheckArguments {
+    /// The domains; `-` reads them from standard input, one a line
+    #[arg(required = true)]
+    pub domains: Vec<String>,
+    /// A DKIM selector to look at; may be repeated
+    #[arg(long, value_name = "SELECTOR")]
+    pub selector: Vec<String>,
+    /// Exit with 1 if anything as bad as this was found: critical, error, warning, note, info
+    #[arg(long, value_name = "SEVERITY", default_value = "error")]
+    pub fail_on: String,
+}
+
+/// `dns history`.
+#[derive(Debug, Clone, Args)]
+pub struct DnsHistoryArguments {
+    /// The watched domain and those below it [default: all]
+    pub domain: Option<String>,
+    /// Records as they stand
+    #[arg(long, conflicts_with = "findings")]
+    pub records: bool,
+    /// Findings as they stand
+    #[arg(long)]
+    pub findings: bool,
+    /// How they stood then: with --findings these, else records
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["since", "until"])]
+    pub at: Option<String>,
+    /// Only what happened since then: 2026-03-01, 30d, 12h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what happened until then
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// Zone of times in tables [default: UTC]
+    #[arg(long, value_name = "ZONE")]
+    pub tz: Option<String>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// `dns watch`.
+#[derive(Debug, Clone, Args)]
+pub struct DnsWatchArguments {
+    /// The domains
+    #[arg(required = true)]
+    pub domains: Vec<String>,
+    /// Time between rounds
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    pub every: String,
+    /// End after so many rounds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rounds: Option<u64>,
+    /// A DKIM selector to look at; may be repeated
+    #[arg(long, value_name = "SELECTOR")]
+    pub selector: Vec<String>,
 }
 
 /// `dns spf`.

@@ -1,7 +1,10 @@
 //! `dns`: what DNS says of a domain's mail.
 
+pub mod check;
+pub mod history;
 pub mod simulate;
 pub mod spf;
+pub mod watch;
 
 use std::future::Future;
 use std::io::Write;
@@ -19,6 +22,9 @@ pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> 
     match &arguments.command {
         DnsCommand::Simulate(simulate) => simulate::run(context, arguments, simulate, out),
         DnsCommand::Spf(spf) => spf::run(context, arguments, spf, out),
+        DnsCommand::Check(check) => check::run(context, arguments, check, out),
+        DnsCommand::History(history) => history::run(context, history, out),
+        DnsCommand::Watch(watch) => watch::run(context, arguments, watch, out),
     }
 }
 

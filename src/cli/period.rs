@@ -80,6 +80,14 @@ pub fn asked(
     Ok(asked)
 }
 
+/// Reads one instant; a day is its first one.
+///
+/// Errors: wrong use.
+pub fn instant(option: &str, text: &str, zone: &TimeZone, now: Timestamp) -> Result<Timestamp, Failure> {
+    let (point, _) = point(option, text, zone, now)?;
+    Ok(Timestamp::from_ms(start_of(point, zone, 0)))
+}
+
 /// Widens a period to the whole UTC days that it touches: reports belong to days.
 pub fn whole_days(mut asked: Asked) -> Asked {
     let day_ms = |day: crate::clock::Day| day.start_seconds().saturating_mul(1_000);

@@ -33,6 +33,8 @@ pub struct DnsSettings {
     pub trust_anchor: Option<PathBuf>,
     /// Answers remembered.
     pub cache: usize,
+    /// From one health check of a watched domain to the next; absent: none is made.
+    pub check_every: Option<Duration>,
     /// Answers from zones instead of the network.
     pub zone: Option<ZoneSource>,
 }
@@ -67,6 +69,7 @@ impl DnsSettings {
             dnssec: false,
             trust_anchor: None,
             cache: limits::DNS_CACHE_ANSWERS,
+            check_every: Some(limits::HEALTH_CHECK_EVERY),
             zone: None,
         }
     }
@@ -185,6 +188,14 @@ pub(super) fn read_dns(dns: &Section<'_, '_>) -> DnsSettings {
     if let Some(answers) = dns.number("cache", 0) {
         settings.cache = usize::try_from(answers).unwrap_or(usize::MAX);
     }
+    if let Some(every) = dns.duration("check_every", "1h") {
+        let shortest = limits::HEALTH_CHECK_SHORTEST;
+        if !every.is_zero() && every < shortest {
+            let hint = Some(format!("at least {}s, or 0s for no checks", shortest.as_secs()));
+            dns.fault("check_every", "`check_every` in [dns] is too short", hint);
+        }
+        settings.check_every = (!every.is_zero()).then_some(every);
+    }
     settings.zone = dns.path("zone", "/etc/mailsonde/test.zone").map(ZoneSource::File);
     settings
 }
@@ -231,6 +242,7 @@ mod tests {
             ("\ntls_roots = \"x\"", "3: `tls_roots` without `tls`"),
             ("tls = \"a b\"", "2: "),
             ("timeout = \"1h\"", "2: `timeout` in [dns] is out of range"),
+            ("check_every = \"10s\"", "2: `check_every` in [dns] is too short"),
             ("attempts = 11", "2: `attempts` in [dns] is above 10"),
             ("trust_anchor = \"x\"", "2: `trust_anchor` without `dnssec`"),
             ("server = []", "2: "),

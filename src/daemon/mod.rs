@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod dns;
+pub mod dns_checks;
 pub mod inbox;
 pub mod ingest;
 pub mod keys;

@@ -11,7 +11,7 @@ use crate::daemon::dns::{self, Dns};
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
-use crate::daemon::{keys, mailbox, options, privileges, source_names};
+use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names};
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
 use crate::store::Store;
@@ -140,6 +140,10 @@ impl Service {
         if settings.resolves_sources {
             let names = source_names::keep(store.clone(), Arc::clone(&dns.resolver));
             tasks.push(tokio::spawn(names));
+        }
+        if let Some(every) = settings.dns.check_every {
+            // Without a memory: a check looks at what is published now.
+            tasks.push(tokio::spawn(dns_checks::run(store.clone(), Arc::clone(&dns.fresh), every)));
         }
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;

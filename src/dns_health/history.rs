@@ -5,6 +5,8 @@
 //! in doubt only after the trouble lasted. Absence counts as loss when a second check confirms it. Records in
 //! another order are the same, and an answer that changes to and fro is told once as varying.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Answers, Cause, Outcome, Question, Security};
 use crate::dns_health::class::Class;
@@ -240,6 +242,118 @@ impl Noted {
             passed: health.count("pass"),
             asked: u64::try_from(asked).unwrap_or(u64::MAX),
         }
+    }
+}
+
+/// A finding that stood before a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenFinding {
+    /// The stable code.
+    pub code: String,
+    /// What it is about.
+    pub subject: String,
+    /// What was seen last.
+    pub evidence: String,
+}
+
+/// What a check made of the findings before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindingSteps<'n> {
+    /// Found now and not before.
+    pub opened: Vec<&'n FoundNow>,
+    /// Found again.
+    pub kept: Vec<&'n FoundNow>,
+    /// Not found any more, by a check that could be made.
+    pub gone: Vec<OpenFinding>,
+}
+
+/// Compares what a check found with what stood before. Where it found several things of one code and subject, the
+/// first stands for them; what could not be checked is neither kept nor gone.
+pub fn step_findings<'n>(open: &[OpenFinding], noted: &'n Noted) -> FindingSteps<'n> {
+    let mut steps = FindingSteps::default();
+    let mut found: HashSet<(&str, &str)> = HashSet::new();
+    for finding in &noted.findings {
+        let key = (finding.code, finding.subject.as_str());
+        if !found.insert(key) {
+            continue;
+        }
+        let is_open = open.iter().any(|open| (open.code.as_str(), open.subject.as_str()) == key);
+        if is_open { steps.kept.push(finding) } else { steps.opened.push(finding) }
+    }
+    let is_gone = |open: &&OpenFinding| {
+        !found.contains(&(open.code.as_str(), open.subject.as_str()))
+            && !noted.not_known.contains(&open.code.as_str())
+    };
+    steps.gone = open.iter().filter(is_gone).cloned().collect();
+    steps
+}
+
+/// One event with what it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainEvent {
+    /// The name asked for, or the subject of a finding.
+    pub name: String,
+    /// The record type asked for, or the code of a finding.
+    pub about: String,
+    /// What happened.
+    pub event: Event,
+}
+
+impl DomainEvent {
+    /// A finding that is new.
+    pub fn found(finding: &FoundNow) -> Self {
+        let after = vec![format!("{}: {}", finding.severity, finding.evidence)];
+        let event = Event { happening: Happening::Found, before: Vec::new(), after };
+        Self { name: finding.subject.clone(), about: finding.code.to_owned(), event }
+    }
+
+    /// A finding that is gone.
+    pub fn mended(open: OpenFinding) -> Self {
+        let event = Event { happening: Happening::Mended, before: vec![open.evidence], after: Vec::new() };
+        Self { name: open.subject, about: open.code, event }
+    }
+}
+
+/// The history of one domain in memory, for whoever watches without a store.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// What is known of each question.
+    states: HashMap<Question, State>,
+    /// The findings that stand; absent before the first check.
+    findings: Option<Vec<OpenFinding>>,
+}
+
+impl Memory {
+    /// Takes in a check and says what happened since the one before. The first one is where history begins.
+    pub fn take(&mut self, noted: &Noted, now: Timestamp) -> Vec<DomainEvent> {
+        let mut all = Vec::new();
+        for seen in &noted.seen {
+            let (state, events) = step(self.states.remove(&seen.question), seen, now);
+            self.states.insert(seen.question.clone(), state);
+            let name = seen.question.name.as_str();
+            let about = seen.question.record_type.as_str();
+            all.extend(events.into_iter().map(|event| DomainEvent {
+                name: name.to_owned(),
+                about: about.to_owned(),
+                event,
+            }));
+        }
+        let is_first = self.findings.is_none();
+        let open = self.findings.get_or_insert_default();
+        let steps = step_findings(open, noted);
+        if !is_first {
+            all.extend(steps.opened.iter().map(|&finding| DomainEvent::found(finding)));
+            all.extend(steps.gone.iter().cloned().map(DomainEvent::mended));
+        }
+        open.retain(|finding| !steps.gone.contains(finding));
+        for finding in steps.opened {
+            open.push(OpenFinding {
+                code: finding.code.to_owned(),
+                subject: finding.subject.clone(),
+                evidence: finding.evidence.clone(),
+            });
+        }
+        all
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod csv;
+pub mod dns;
 pub mod escape;
 pub mod export;
 pub mod html;

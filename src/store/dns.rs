@@ -1,7 +1,5 @@
 //! What the records of watched domains were, and what happened to them.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::StoreError;
@@ -10,8 +8,9 @@ use super::read::{below_pattern, strings};
 use super::writer::{Work, Writer};
 use crate::clock::Timestamp;
 use crate::dns::{Cause, Security};
-use crate::dns_health::catalogue;
-use crate::dns_health::history::{self, Event, Happening, Noted, Seen, State, Trouble, Value};
+use crate::dns_health::history::{
+    self, DomainEvent, Happening, Noted, OpenFinding, Seen, State, Trouble, Value,
+};
 use crate::summary::{DnsEventRow, DnsFindingRow, DnsRecordRow, Query};
 
 const STATE: &str = "SELECT state, records, security, since_at_ms, confirmed_at_ms, previous_state, previous_records,
@@ -59,24 +58,13 @@ const FINDINGS: &str =
     FROM dns_finding WHERE first_at_ms <= $1 AND (gone_at_ms IS NULL OR gone_at_ms > $1)
     AND ($2 IS NULL OR domain = $2 OR domain LIKE $3 ESCAPE '!') ORDER BY domain, code, subject";
 
-/// One event with what it concerns.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsEvent {
-    /// The name asked for, or the subject of a finding.
-    pub name: String,
-    /// The record type asked for, or the code of a finding.
-    pub about: &'static str,
-    /// What happened.
-    pub event: Event,
-}
-
 /// See [`super::Store::note_dns`].
 pub(super) fn note(
     writer: &Writer,
     domain: &str,
     noted: Noted,
     now: Timestamp,
-) -> Result<Vec<DnsEvent>, StoreError> {
+) -> Result<Vec<DomainEvent>, StoreError> {
     let domain = domain.to_owned();
     writer.run(move |work| {
         let mut all = Vec::new();
@@ -87,7 +75,11 @@ pub(super) fn note(
                 set_state(work, &domain, seen, &state)?;
             }
             let (name, about) = (seen.question.name.as_str(), seen.question.record_type.as_str());
-            all.extend(events.into_iter().map(|event| DnsEvent { name: name.to_owned(), about, event }));
+            all.extend(events.into_iter().map(|event| DomainEvent {
+                name: name.to_owned(),
+                about: about.to_owned(),
+                event,
+            }));
         }
         let is_first = !work.connection.prepare_cached(HAS_CHECK)?.exists([&domain])?;
         let changes = note_findings(work, &domain, &noted, now)?;
@@ -118,48 +110,31 @@ fn note_findings(
     domain: &str,
     noted: &Noted,
     now: Timestamp,
-) -> Result<Vec<DnsEvent>, StoreError> {
-    let open: Vec<(String, String, String)> = {
+) -> Result<Vec<DomainEvent>, StoreError> {
+    let open: Vec<OpenFinding> = {
         let mut statement = work.connection.prepare_cached(OPEN_FINDINGS)?;
-        let rows = statement.query_map([domain], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let rows = statement.query_map([domain], |row| {
+            Ok(OpenFinding { code: row.get(0)?, subject: row.get(1)?, evidence: row.get(2)? })
+        })?;
         rows.collect::<Result<_, _>>()?
     };
-    let mut events = Vec::new();
-    let mut found: HashSet<(&str, &str)> = HashSet::new();
-    for finding in &noted.findings {
-        let key = (finding.code, finding.subject.as_str());
-        // A check may find several things of one subject; the first stands for them.
-        if !found.insert(key) {
-            continue;
-        }
-        let is_open = open.iter().any(|(code, subject, _)| (code.as_str(), subject.as_str()) == key);
-        if is_open {
-            let row = (finding.severity, &finding.evidence, &finding.mend, now.ms(), domain, key.0, key.1);
-            work.connection.prepare_cached(KEEP_FINDING)?.execute(row)?;
-            continue;
-        }
-        let row = (domain, key.0, key.1, now.ms(), finding.severity, &finding.evidence, &finding.mend);
+    let steps = history::step_findings(&open, noted);
+    for finding in &steps.kept {
+        let (severity, evidence, mend) = (finding.severity, &finding.evidence, &finding.mend);
+        let row = (severity, evidence, mend, now.ms(), domain, finding.code, &finding.subject);
+        work.connection.prepare_cached(KEEP_FINDING)?.execute(row)?;
+    }
+    for finding in &steps.opened {
+        let (severity, evidence, mend) = (finding.severity, &finding.evidence, &finding.mend);
+        let row = (domain, finding.code, &finding.subject, now.ms(), severity, evidence, mend);
         work.connection.prepare_cached(OPEN_FINDING)?.execute(row)?;
-        events.push(DnsEvent {
-            name: finding.subject.clone(),
-            about: finding.code,
-            event: Event {
-                happening: Happening::Found,
-                before: Vec::new(),
-                after: vec![format!("{}: {}", finding.severity, finding.evidence)],
-            },
-        });
     }
-    for (code, subject, evidence) in open {
-        if found.contains(&(code.as_str(), subject.as_str())) || noted.not_known.contains(&code.as_str()) {
-            continue;
-        }
-        work.connection.prepare_cached(CLOSE_FINDING)?.execute((now.ms(), domain, &code, &subject))?;
-        let Some(about) = catalogue::find(&code).map(|code| code.code) else { continue };
-        let event = Event { happening: Happening::Mended, before: vec![evidence], after: Vec::new() };
-        events.push(DnsEvent { name: subject, about, event });
+    for open in &steps.gone {
+        let row = (now.ms(), domain, &open.code, &open.subject);
+        work.connection.prepare_cached(CLOSE_FINDING)?.execute(row)?;
     }
-    Ok(events)
+    let opened = steps.opened.iter().map(|&finding| DomainEvent::found(finding));
+    Ok(opened.chain(steps.gone.into_iter().map(DomainEvent::mended)).collect())
 }
 
 /// What is known of one question.
@@ -235,14 +210,19 @@ fn set_state(work: &Work<'_>, domain: &str, seen: &Seen, state: &State) -> Resul
 }
 
 /// Writes one event.
-fn add_event(work: &mut Work<'_>, domain: &str, event: &DnsEvent, now: Timestamp) -> Result<(), StoreError> {
+fn add_event(
+    work: &mut Work<'_>,
+    domain: &str,
+    event: &DomainEvent,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let id = work.ids.next(work.now);
     work.connection.prepare_cached(ADD_EVENT)?.execute((
         id,
         domain,
         now.ms(),
         &event.name,
-        event.about,
+        &event.about,
         event.event.happening.as_str(),
         json_array(event.event.before.iter().cloned()),
         json_array(event.event.after.iter().cloned()),

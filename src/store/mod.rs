@@ -44,7 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::dns_health::history::Noted;
+use crate::dns_health::history::{DomainEvent, Noted};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
 use crate::probe::token::KeyRing;
@@ -53,7 +53,6 @@ use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
 
 pub use database::SCHEMA_VERSION;
-pub use dns::DnsEvent;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
 pub use loading::LoadingId;
@@ -298,7 +297,7 @@ impl Store {
         domain: &DomainName,
         noted: Noted,
         now: Timestamp,
-    ) -> Result<Vec<DnsEvent>, StoreError> {
+    ) -> Result<Vec<DomainEvent>, StoreError> {
         dns::note(&self.writer, domain.as_str(), noted, now)
     }
 

@@ -23,6 +23,9 @@ mod fixtures;
 /// TLS reports.
 mod tls_reports;
 
+/// `dns check`, `dns watch`.
+mod dns_commands;
+
 /// Failure reports and other feedback.
 mod failure_reports;
 

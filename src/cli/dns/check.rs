@@ -1,0 +1,147 @@
+//! `dns check`: what a domain publishes for its mail, what is wrong with it, and how to mend it.
+
+use std::io::{BufRead as _, Write};
+
+use jiff::tz::TimeZone;
+
+use crate::cli::args::{DnsArguments, DnsCheckArguments, Format};
+use crate::cli::context::Context;
+use crate::cli::dns::{read_name, resolver, wait};
+use crate::cli::exit::{Exit, Failure, unknown_word};
+use crate::daemon::dns_checks::{ALLOWANCE, learnt_facts, nonce};
+use crate::dns::Name;
+use crate::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
+use crate::dns_health::finding::Severity;
+use crate::dns_health::gather::{self, Tools};
+use crate::dns_health::report::Health;
+use crate::limits;
+use crate::mail::DomainName;
+use crate::render::dns::{HEALTH_FINDINGS, HEALTH_TOTALS, HealthFinding, HealthTotals, health_rows};
+use crate::render::{Head, Sheet, escape};
+
+/// Runs the command.
+pub fn run(
+    context: &Context,
+    group: &DnsArguments,
+    arguments: &DnsCheckArguments,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    let Some(fail_on) = Severity::parse(&arguments.fail_on) else {
+        let words = Severity::ALL.into_iter().map(Severity::as_str);
+        return Err(unknown_word("severity", &arguments.fail_on, words));
+    };
+    let domains = domains(&arguments.domains)?;
+    let resolver = resolver(context, group)?;
+    let facts: Vec<Facts> =
+        domains.iter().map(|domain| facts(context, domain, &arguments.selector)).collect();
+    let mut all: Vec<Health> = Vec::new();
+    wait(gather::check_all(
+        Tools { resolver: &*resolver },
+        facts,
+        limits::HEALTH_DOMAINS_AT_ONCE,
+        ALLOWANCE,
+        |checkup| all.push(checkup.health),
+    ))?;
+    // In the order in which they were asked for.
+    all.sort_by_key(|health| domains.iter().position(|domain| *domain == health.domain));
+    let is_bad = all.iter().any(|health| health.worst() >= Some(fail_on));
+    if context.output.format == Format::Table {
+        for health in &all {
+            write_text(health, out)?;
+        }
+        out.flush()?;
+    } else {
+        let rows: Vec<HealthFinding> = all.iter().flat_map(health_rows).collect();
+        let totals = HealthTotals::of(&all);
+        let domain = domains.first().filter(|_| domains.len() == 1).map(|domain| domain.as_str().to_owned());
+        let head =
+            Head { view: "dns-check", title: "DNS checks", domain, is_timeless: true, ..Head::default() };
+        let sheet = Sheet::of_rows(head, HEALTH_FINDINGS, &rows).with_totals(HEALTH_TOTALS, &totals);
+        context.output.print(&sheet, &TimeZone::UTC, out)?;
+    }
+    Ok(if is_bad { Exit::Findings } else { Exit::Fine })
+}
+
+/// The domains of the arguments, each once; `-` stands for standard input.
+fn domains(words: &[String]) -> Result<Vec<Name>, Failure> {
+    let mut all: Vec<Name> = Vec::new();
+    let mut add = |text: &str| -> Result<(), Failure> {
+        let name = read_name(text)?;
+        if !all.contains(&name) {
+            all.push(name);
+        }
+        Ok(())
+    };
+    for word in words {
+        if word != "-" {
+            add(word)?;
+            continue;
+        }
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            let text = line.trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                add(text)?;
+            }
+        }
+    }
+    if all.is_empty() {
+        return Err(Failure::usage("no domain on standard input", "write one a line"));
+    }
+    Ok(all)
+}
+
+/// Where the check of a domain starts: the selectors given, and what the store learnt, if there is one.
+fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
+    // Without a store, or with one that cannot be read, the check knows less and is still made.
+    let learnt = DomainName::parse(domain.as_str())
+        .and_then(|name| Some((context.open_reader().ok()?, name)))
+        .and_then(|(reader, name)| learnt_facts(&reader, &name, context.now).ok());
+    let mut facts = learnt.unwrap_or_else(|| Facts::new(domain.clone(), context.now, nonce()));
+    for selector in selectors {
+        facts.selectors.retain(|known| known.selector != *selector);
+        facts.selectors.push(KnownSelector { selector: selector.clone(), origin: SelectorOrigin::Given });
+    }
+    facts
+}
+
+/// One domain for eyes: its mark, then each finding with what to do and the record to publish.
+fn write_text(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
+    let grade = health.grade.map_or("not known", |grade| grade.as_str());
+    let class = health.class.map_or("class not known", |class| class.as_str());
+    let (passed, not_known) = (health.count("pass"), health.count("not-known"));
+    writeln!(
+        out,
+        "{}: grade {grade} ({class}; {} findings, {passed} checks passed, {not_known} not known)",
+        escape::terminal(health.domain.as_str()),
+        health.findings.len()
+    )?;
+    for finding in &health.findings {
+        writeln!(out)?;
+        writeln!(
+            out,
+            "  {:<8} {}  {}",
+            finding.severity.as_str(),
+            finding.code.code,
+            escape::terminal(&finding.subject)
+        )?;
+        writeln!(out, "           {}", escape::terminal(&finding.evidence))?;
+        writeln!(out, "           mend: {}", escape::terminal(&finding.mend))?;
+        if let Some(record) = &finding.publish {
+            for old in &record.old {
+                writeln!(out, "           now:     {}", escape::terminal(old))?;
+            }
+            writeln!(
+                out,
+                "           publish: {} {} {}",
+                escape::terminal(&record.name.to_string()),
+                record.record_type,
+                escape::terminal(&record.value)
+            )?;
+        }
+        if finding.code.standard != "-" {
+            writeln!(out, "           see: {}", finding.code.standard)?;
+        }
+    }
+    writeln!(out)
+}
