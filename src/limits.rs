@@ -493,8 +493,6 @@ pub const HEALTH_ADDRESSES: usize = 16;
 
 // ---- History of DNS ----
 
-/// Domains that are checked side by side.
-pub const HEALTH_DOMAINS_AT_ONCE: usize = 50;
 /// From one check of a watched domain to the next.
 pub const HEALTH_CHECK_EVERY: Duration = Duration::from_secs(3_600);
 /// The shortest such time that can be configured: name servers belong to others.

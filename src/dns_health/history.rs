@@ -576,4 +576,31 @@ mod tests {
         assert_eq!(seen, [(1, Happening::Appeared), (2, Happening::Changed)]);
         assert_eq!(events[1].2, ["\"a\""]);
     }
+
+    #[test]
+    fn a_memory_tells_what_changed_since_the_round_before() {
+        let question = Question::new(Name::from_dotted("example.com").unwrap(), RecordType::Txt);
+        let found = FoundNow {
+            code: "SPF-MULTI",
+            subject: "example.com".to_owned(),
+            severity: "error",
+            evidence: "two records".to_owned(),
+            mend: String::new(),
+        };
+        let round = |text: &str, findings: &[FoundNow]| {
+            let answer = Answer::records(vec![RecordData::Txt(vec![text.as_bytes().to_vec()])]);
+            let seen = vec![Seen::of(&question, &answer)];
+            Noted { seen, findings: findings.to_vec(), ..Noted::default() }
+        };
+        let mut memory = Memory::default();
+        let mut take = |at: i64, noted: &Noted| -> Vec<(String, Happening)> {
+            let events = memory.take(noted, Timestamp::from_ms(at * MINUTES_10));
+            events.into_iter().map(|event| (event.about, event.event.happening)).collect()
+        };
+        assert_eq!(take(0, &round("a", &[])), []);
+        let both = [("TXT".to_owned(), Happening::Changed), ("SPF-MULTI".to_owned(), Happening::Found)];
+        assert_eq!(take(1, &round("b", std::slice::from_ref(&found))), both);
+        assert_eq!(take(2, &round("b", std::slice::from_ref(&found))), []);
+        assert_eq!(take(3, &round("b", &[])), [("SPF-MULTI".to_owned(), Happening::Mended)]);
+    }
 }

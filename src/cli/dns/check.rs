@@ -38,7 +38,7 @@ pub fn run(
     wait(gather::check_all(
         Tools { resolver: &*resolver },
         facts,
-        limits::HEALTH_DOMAINS_AT_ONCE,
+        limits::HEALTH_AT_ONCE,
         ALLOWANCE,
         |checkup| all.push(checkup.health),
     ))?;

@@ -59,7 +59,7 @@ pub fn run(
         wait(gather::check_all(
             Tools { resolver: &*resolver },
             facts,
-            limits::HEALTH_DOMAINS_AT_ONCE,
+            limits::HEALTH_AT_ONCE,
             ALLOWANCE,
             |checkup| done.push(checkup),
         ))?;
