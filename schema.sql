@@ -82,6 +82,14 @@ CREATE TABLE unreadable (
     PRIMARY KEY (message_id, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- One row: bytes while whose reading a process ended (no memory, an abort). Gone once they were read.
+CREATE TABLE fatal_content (
+    sha256          BLOB PRIMARY KEY,  -- SHA-256 of the bytes as received, see message
+    parser_version  INTEGER NOT NULL,  -- version of the readers; another one tries again
+    deaths          INTEGER NOT NULL,  -- processes that ended; from 2 on the bytes are kept unread
+    last_at_ms      INTEGER NOT NULL   -- when the last one was noticed
+) STRICT, WITHOUT ROWID;
+
 -- ---- Look-up tables ------------------------------------------------------------------------------
 
 -- One row: one policy domain of which reports came, or that is watched.

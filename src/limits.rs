@@ -270,6 +270,8 @@ pub const QUEUE_MESSAGES: usize = 1_024;
 pub const QUEUE_BYTES: usize = 64 * 1024 * 1024;
 /// Wait for a place in the queue before 451 4.3.2.
 pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Processes that ended while they read a message, after which it is kept unread. The first may have ended for another reason.
+pub const FATAL_READINGS: u32 = 2;
 /// Messages of one group commit.
 pub const COMMIT_MESSAGES: usize = 512;
 /// Longest time that one transaction holds the write lock.

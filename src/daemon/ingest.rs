@@ -25,8 +25,8 @@ use crate::reports::extract::Records;
 use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
-    FinishDone, Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure,
-    ReadReport, ReadTls, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack,
+    Begun, FinishDone, Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure,
+    ReadReport, ReadTls, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack, sha256,
 };
 use crate::summary::Trust;
 
@@ -190,6 +190,7 @@ impl Ingest {
         if stored.status != MessageStatus::Pending {
             return Ok(());
         }
+        let begun = self.store.begin_reading(&stored.sha256, PARSER_VERSION)?;
         let mut bytes = Vec::new();
         reader.raw(id)?.read_to_end(&mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
         let is_large = bytes.len() > limits::BODY_MEMORY_BYTES;
@@ -199,11 +200,12 @@ impl Ingest {
             file_name: stored.file_name.as_deref(),
             bytes: &bytes,
         };
-        let mut reading = read(&self.store, &self.keys, &source)?;
+        let mut reading = read_begun(&self.store, &self.keys, &source, &begun)?;
         // A large message is compressed into the store in slices, so that the lock is never held long.
         if !is_large {
             reading.packed = Some(pack(&bytes));
         }
+        drop(begun);
         let store = self.store.clone();
         self.store.finish_then(
             MessageRef::Stored(id),
@@ -269,6 +271,24 @@ pub fn read(store: &Store, keys: &KeyRing, source: &Source<'_>) -> Result<Readin
     }
 }
 
+/// As [`read`], or not at all where processes ended over it.
+fn read_begun(
+    store: &Store,
+    keys: &KeyRing,
+    source: &Source<'_>,
+    begun: &Begun<'_>,
+) -> Result<Reading, StoreError> {
+    let Begun::Fatal { deaths } = begun else { return read(store, keys, source) };
+    tracing::error!(deaths, "reading this ended the program before; it is kept as unread");
+    let mut reading = empty_reading(source);
+    let reason = format!(
+        "reading it ended the program {deaths} times, please report it; it is read again by the next version, or \
+         after `db reprocess`"
+    );
+    reading.unread.push(Unreadable::new(UnreadableKind::Malformed, reason));
+    Ok(reading)
+}
+
 /// Removes the rows of reports that will not be finished.
 fn abandon(store: &Store, loaded: &[LoadingId]) {
     for loading in loaded {
@@ -297,6 +317,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         parser_version: PARSER_VERSION,
         read_at: clock::now(),
         packed: None,
+        sha256: None,
         unread: Vec::new(),
         reports: Vec::new(),
         tls: Vec::new(),
@@ -518,8 +539,12 @@ pub fn import(
     };
     let envelope = Envelope::without_transport(origin, now);
     let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes };
-    let mut reading = read(store, keys, &source)?;
+    let hash = sha256(&bytes);
+    let begun = store.begin_reading(&hash, PARSER_VERSION)?;
+    let mut reading = read_begun(store, keys, &source, &begun)?;
     reading.packed = Some(pack(&bytes));
+    reading.sha256 = Some(hash);
+    drop(begun);
     let sums = reading.reports.iter().map(|report| (report.digest.records, report.digest.messages)).collect();
     let mut deviations = reading.deviations.clone();
     let of_tls = reading.tls.iter().map(|tls| &tls.digest.deviations);

@@ -64,7 +64,7 @@ pub(super) fn body_sha256(body: &Body) -> [u8; 32] {
 }
 
 /// SHA-256 of bytes.
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0u8; 32];
     let digest = digest::digest(&digest::SHA256, bytes);
     for (to, from) in out.iter_mut().zip(digest.as_ref()) {
@@ -183,7 +183,7 @@ pub(super) fn queue_finish_with(
         aggregate::check_rows(report)?;
     }
     let sha256 = match &message {
-        MessageRef::New(message) => Some(body_sha256(&message.body)),
+        MessageRef::New(message) => Some(reading.sha256.unwrap_or_else(|| body_sha256(&message.body))),
         MessageRef::Stored(_) => None,
     };
     let loaded = tls::load(writer, &reading.tls)?;
@@ -293,6 +293,7 @@ fn finish(
         parser_version,
         read_at,
         packed: _,
+        sha256: _,
         unread,
         reports,
         tls: tls_reports,

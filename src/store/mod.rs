@@ -18,6 +18,7 @@ mod dns;
 mod domain;
 mod error;
 mod failure;
+mod fatal;
 mod ids;
 mod intern;
 mod loading;
@@ -55,8 +56,10 @@ use crate::smtp::submit::HandOver;
 pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
+pub use fatal::{Begun, ReadingNote};
 pub use loading::LoadingId;
 pub use mailbox::MailboxFolder;
+pub use message::sha256;
 pub use probe::{NewProbe, Returned, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{
@@ -103,6 +106,7 @@ pub type FinishDone = Box<dyn FnOnce(Result<Finished, StoreError>) + Send>;
 #[derive(Clone)]
 pub struct Store {
     writer: Arc<writer::Writer>,
+    fatal: Arc<fatal::Fatal>,
 }
 
 impl std::fmt::Debug for Store {
@@ -117,7 +121,10 @@ impl Store {
     ///
     /// Errors: `TooNew`, `NotOurs`, `Corrupt`, `Busy` (another process upgrades), `Io`, `Full`.
     pub fn open(path: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        Ok(Self { writer: Arc::new(writer::Writer::start(path, options)?) })
+        Ok(Self {
+            writer: Arc::new(writer::Writer::start(path, options)?),
+            fatal: Arc::new(fatal::Fatal::new()),
+        })
     }
 
     /// The database file.
@@ -191,6 +198,14 @@ impl Store {
     /// Notes something of a folder of a mailbox, and waits for the commit. Blocking.
     pub fn note_mailbox(&self, key: &FolderKey, note: Note) -> Result<(), StoreError> {
         mailbox::note(&self.writer, key, note)
+    }
+
+    /// Notes that bytes with this hash are about to be read by readers of this version, before they are touched: should the
+    /// process end over them, the next one knows. Blocks while other bytes are suspected and read alone.
+    ///
+    /// Errors: those of the store at the first call of a process, and for bytes on which one ended.
+    pub fn begin_reading(&self, sha256: &[u8; 32], parser_version: u32) -> Result<Begun<'_>, StoreError> {
+        self.fatal.begin(&self.writer, sha256, parser_version)
     }
 
     /// Begins to load a report of many records in slices; `None` if its rows are not needed (its domain is

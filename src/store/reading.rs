@@ -97,6 +97,8 @@ pub struct Reading {
     pub read_at: Timestamp,
     /// The bytes, compressed by [`crate::store::pack`] outside the writer; `None` leaves them as they are.
     pub packed: Option<Packed>,
+    /// SHA-256 of the bytes of a new message, where it was computed already.
+    pub sha256: Option<[u8; 32]>,
     /// What could not be read.
     pub unread: Vec<Unreadable>,
     /// Aggregate reports read whole, in order of appearance.

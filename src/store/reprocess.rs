@@ -4,7 +4,7 @@
 //! transaction.
 
 use super::writer::{Work, Writer};
-use super::{MessageId, MessageStatus, StoreError, aggregate, bounce, failure, tls};
+use super::{MessageId, MessageStatus, StoreError, aggregate, bounce, failure, fatal, tls};
 use crate::classify::MessageKind;
 
 const BATCH: &str = "SELECT m.message_id FROM message AS m
@@ -74,6 +74,7 @@ fn mark_batch(
     let mut marked = 0;
     for id in &batch {
         if filter.ids.as_ref().is_none_or(|ids| ids.contains(&MessageId(*id))) {
+            fatal::forgive(work, MessageId(*id))?;
             marked += mark_one(work, MessageId(*id))?;
         }
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use mailsonde::clock::Timestamp;
-use mailsonde::daemon::ingest::{Bell, Ingest};
+use mailsonde::daemon::ingest::{Bell, Ingest, PARSER_VERSION};
 use mailsonde::mail::envelope::SpoolFile;
 use mailsonde::mail::{Body, Envelope, MessageId, Origin, Purpose};
 use mailsonde::probe::token::KeyRing;
-use mailsonde::store::{MessageStatus, NewMessage, Store};
+use mailsonde::store::{Begun, MessageStatus, NewMessage, ReprocessFilter, Store, sha256};
 use mailsonde::summary::Query;
 
 /// A store in a folder of its own, with a reader of what is pending.
@@ -78,6 +78,84 @@ fn a_message_whose_bytes_are_gone_keeps_nobody_waiting() {
         assert_eq!(fixture.status(sound), MessageStatus::Read);
         assert_eq!(fixture.status(lost), MessageStatus::Pending);
     }
+}
+
+/// Set for the child process of the test below: the store in which it is to end.
+const FATAL: &str = "MAILSONDE_TEST_FATAL_STORE";
+
+#[test]
+fn a_message_that_ends_the_program_is_not_read_at_every_start() {
+    let ends: [u8; 32] = sha256(&report_mail(""));
+    if let Some(path) = std::env::var_os(FATAL) {
+        // The child: takes two messages in hand, of which one is done with, and is gone.
+        let store = Store::open(path.as_ref(), crate::store::options()).unwrap();
+        let sound = store.begin_reading(&[1; 32], PARSER_VERSION).unwrap();
+        drop(sound);
+        let _fatal = store.begin_reading(&ends, PARSER_VERSION).unwrap();
+        std::process::abort();
+    }
+    let fixture = Fixture::new();
+    let path = fixture.store.path().to_owned();
+    let die = || {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "ingest::a_message_that_ends_the_program_is_not_read_at_every_start"]);
+        let status = child.env(FATAL, &path).output().unwrap().status;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "{status}");
+    };
+    let record = "<record><row><source_ip>192.0.2.1</source_ip><count>3</count></row></record>";
+    let sound = || fixture.deliver(Body::Memory(Arc::from(report_mail(record))));
+    let bytes = || Body::Memory(Arc::from(report_mail("")));
+    // A reader of what is pending that knows nothing yet: that of the next process.
+    let next_start = || {
+        let store = Store::open(&path, crate::store::options()).unwrap();
+        let ring = KeyRing::with_id(1, &[9; 32]).unwrap();
+        Ingest::new(store.clone(), ring, Arc::new(Bell::default())).read_pending(&|| false).unwrap();
+        store.close();
+    };
+
+    // One end may have had another cause: it is read, and forgotten.
+    let (first, beside) = (fixture.deliver(bytes()), sound());
+    die();
+    next_start();
+    assert_eq!(fixture.status(first), MessageStatus::Read);
+    assert_eq!(fixture.status(beside), MessageStatus::Read);
+
+    // Two ends: kept unread with the reason, whoever else waits is read.
+    let reprocess = ReprocessFilter { ids: Some(vec![first]), ..ReprocessFilter::default() };
+    assert_eq!(fixture.store.reprocess(&reprocess).unwrap(), 1);
+    die();
+    die();
+    let beside = sound();
+    next_start();
+    assert_eq!(fixture.status(first), MessageStatus::Unread);
+    assert_ne!(fixture.status(beside), MessageStatus::Pending);
+    let told = fixture.store.reader().unwrap().message(first).unwrap().reason.unwrap();
+    assert!(told.contains("ended the program 2 times"), "{told}");
+    // The same bytes again, also by another way.
+    let again = fixture.deliver(bytes());
+    next_start();
+    assert_eq!(fixture.status(again), MessageStatus::Unread);
+
+    // Readers of another version try again.
+    let store = Store::open(&path, crate::store::options()).unwrap();
+    assert!(matches!(store.begin_reading(&ends, PARSER_VERSION + 1).unwrap(), Begun::Read(_)));
+    store.close();
+
+    // Whoever asks for it gets it read.
+    assert_eq!(fixture.store.reprocess(&reprocess).unwrap(), 1);
+    next_start();
+    assert_eq!(fixture.status(first), MessageStatus::Read);
+}
+
+#[test]
+fn what_is_read_without_a_place_for_notes_is_read() {
+    let fixture = Fixture::new();
+    for number in 1..=16 {
+        std::fs::create_dir(fixture.store.path().with_file_name(format!("t.db-reading-{number}"))).unwrap();
+    }
+    let id = fixture.deliver(Body::Memory(Arc::from(report_mail(""))));
+    fixture.ingest.read_pending(&|| false).unwrap();
+    assert_eq!(fixture.status(id), MessageStatus::Read);
 }
 
 #[test]

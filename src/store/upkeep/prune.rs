@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::super::message::json_array;
 use super::super::read::{count, strings};
 use super::super::writer::Writer;
-use super::super::{MessageId, Reader, StoreError, raw};
+use super::super::{MessageId, Reader, StoreError, fatal, raw};
 use super::{address_pseudonym, in_slices, is_pseudonym, others, rows, slice, slice_time, space};
 use crate::clock::{self, Timestamp};
 use crate::probe::token::KeyRing;
@@ -144,7 +144,8 @@ pub(in super::super) fn prune(
         messages(writer, reader, cutoffs, pruned, is_stopped)?;
         probes(writer, reader, cutoffs, pruned, is_stopped)?;
         pseudonyms(writer, reader, cutoffs, keys, pruned, is_stopped)?;
-        others::recipients(writer, reader, cutoffs.clear_text, keys, is_stopped)
+        others::recipients(writer, reader, cutoffs.clear_text, keys, is_stopped)?;
+        writer.run(move |work| fatal::forget_old(work, cutoffs.raw_unread))
     };
     run(&mut pruned)?;
     if !is_stopped() {

@@ -91,6 +91,7 @@ impl Fixture {
             parser_version: 1,
             read_at: at(0),
             packed: None,
+            sha256: None,
             unread: vec![],
             reports: vec![],
             tls: vec![],

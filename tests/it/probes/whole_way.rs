@@ -97,6 +97,7 @@ fn ingest(store: &Store, stored: &Stored) {
         parser_version: 1,
         read_at: stored.envelope.received_at,
         packed: None,
+        sha256: None,
         unread: vec![],
         reports: vec![],
         tls: vec![],

@@ -246,6 +246,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         parser_version: 1,
         read_at: Timestamp::from_seconds(MARCH + 100_000),
         packed: None,
+        sha256: None,
         unread: Vec::new(),
         reports,
         tls: Vec::new(),
