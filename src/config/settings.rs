@@ -10,6 +10,7 @@ use crate::config::file::{Section, Source};
 use crate::config::mailbox::MailboxSettings;
 use crate::config::secret::Secret;
 use crate::config::sections::read;
+use crate::dns_health::facts::Mailboxes;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
 use crate::probe::compose::Profile;
@@ -254,6 +255,20 @@ impl Settings {
             database_bytes: None,
             watch_all: self.domains.is_empty(),
         }
+    }
+
+    /// The mailboxes that take reports, as a file names them; those without a file are for this machine only.
+    ///
+    /// Without one for TLS reports they go where aggregate reports go: what a mail is, its content decides.
+    pub fn report_mailboxes(&self) -> Mailboxes {
+        let of = |purpose: Purpose| -> Vec<Address> {
+            let named =
+                self.recipients.iter().filter(|entry| entry.purpose == purpose && self.file.is_some());
+            named.map(|entry| entry.address.clone()).collect()
+        };
+        let aggregate = of(Purpose::Reports);
+        let tls = Some(of(Purpose::Tls)).filter(|tls| !tls.is_empty()).unwrap_or_else(|| aggregate.clone());
+        Mailboxes { aggregate, failure: of(Purpose::Failures), tls }
     }
 
     /// The route with this name.

@@ -8,7 +8,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::clock::{self, Timestamp};
 use crate::dns::{Name, Resolve};
-use crate::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
+use crate::dns_health::facts::{Facts, KnownSelector, Mailboxes, SelectorOrigin};
 use crate::dns_health::gather::{self, Allowance, Tools};
 use crate::dns_health::history::{DomainEvent, Noted};
 use crate::limits;
@@ -60,12 +60,14 @@ pub async fn check(
     store: &Store,
     resolver: &dyn Resolve,
     domain: &DomainName,
+    mailboxes: &Mailboxes,
 ) -> anyhow::Result<Vec<DomainEvent>> {
     let now = clock::now();
-    let facts = {
+    let mut facts = {
         let (store, domain) = (store.clone(), domain.clone());
         tokio::task::spawn_blocking(move || learnt_facts(&store.reader()?, &domain, now)).await??
     };
+    facts.mailboxes.clone_from(mailboxes);
     let done = gather::check(Tools { resolver }, &facts, ALLOWANCE).await;
     let noted = Noted::of(&done.health, &done.answers, &facts.nonce, done.asked);
     let (store, domain) = (store.clone(), domain.clone());
@@ -73,7 +75,7 @@ pub async fn check(
 }
 
 /// Checks every watched domain once in `every`, one after the other, spread over the time. Never ends by itself.
-pub async fn run(store: Store, resolver: Arc<dyn Resolve>, every: Duration) {
+pub async fn run(store: Store, resolver: Arc<dyn Resolve>, mailboxes: Mailboxes, every: Duration) {
     loop {
         let domains = {
             let store = store.clone();
@@ -89,7 +91,7 @@ pub async fn run(store: Store, resolver: Arc<dyn Resolve>, every: Duration) {
         let count = u32::try_from(domains.len().max(1)).unwrap_or(u32::MAX);
         let round = clock::instant();
         for (at, domain) in (0_u32..).zip(&domains) {
-            match check(&store, &*resolver, domain).await {
+            match check(&store, &*resolver, domain, &mailboxes).await {
                 Ok(events) => events.iter().for_each(|event| log(domain, event)),
                 Err(error) => {
                     tracing::error!(%domain, error = %format!("{error:#}"), "DNS check cannot be kept");

@@ -143,7 +143,13 @@ impl Service {
         }
         if let Some(every) = settings.dns.check_every {
             // Without a memory: a check looks at what is published now.
-            tasks.push(tokio::spawn(dns_checks::run(store.clone(), Arc::clone(&dns.fresh), every)));
+            let mailboxes = settings.report_mailboxes();
+            tasks.push(tokio::spawn(dns_checks::run(
+                store.clone(),
+                Arc::clone(&dns.fresh),
+                mailboxes,
+                every,
+            )));
         }
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;

@@ -4,11 +4,13 @@ use crate::authentication::dmarc::{
     self, BySuffix, Discovery, Flaw, Force, Found, NearMiss, Policy, Psd, Record, ReportUri,
 };
 use crate::dns::{Answers, Ask, Name, NotKnown, Outcome, RecordData, RecordType};
+use crate::dns_health::amend;
 use crate::dns_health::class::{self, Class};
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Code, Finding, RecordToPublish, Severity, codes};
 use crate::dns_health::look_ups::LookUps;
 use crate::limits;
+use crate::mail::{Address, DomainName};
 
 codes! {
     DMARC_NONE = "DMARC-NONE", Error, "RFC 9989 §4.10", "no DMARC record applies to the domain", "publish a record; `p=none` with an address for reports changes nothing for mail and shows who sends";
@@ -56,7 +58,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     }
     divergence(&mut checks, &discovery, &suffix);
     let Some((owner, record)) = discovery.policy_record() else {
-        missing(&mut checks, domain, class, &discovery);
+        missing(&mut checks, facts, class, &discovery);
         return Ok(checks);
     };
     checks.pass(&DMARC_NONE, domain);
@@ -65,11 +67,16 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     syntax(&mut checks, &name, record);
     policies(&mut checks, &discovery, owner, &name, record);
     if record.rua.is_empty() {
-        let text =
-            format!("{}; rua=mailto:dmarc@{}", record.text.trim_end().trim_end_matches(';'), owner.as_str());
-        let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
-        let publish = RecordToPublish::text(name.clone(), &text).replaces([old]);
-        checks.find(Finding::new(&DMARC_RUA_NONE, &name, "no rua").publish(publish));
+        let finding = Finding::new(&DMARC_RUA_NONE, &name, "no rua");
+        checks.find(match destination_for(facts, owner) {
+            Some((address, mend)) => {
+                let text = amend::dmarc(record.text.as_bytes(), &[&address], &[]);
+                let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
+                let text = String::from_utf8_lossy(&text);
+                finding.mend(mend).publish(RecordToPublish::text(name.clone(), &text).replaces([old]))
+            }
+            None => finding,
+        });
     } else {
         checks.pass(&DMARC_RUA_NONE, &name);
     }
@@ -143,7 +150,8 @@ fn asked(discovery: &Discovery) -> String {
 }
 
 /// No record applies.
-fn missing(checks: &mut Checks, domain: &Name, class: Option<Class>, discovery: &Discovery) {
+fn missing(checks: &mut Checks, facts: &Facts, class: Option<Class>, discovery: &Discovery) {
+    let domain = &facts.domain;
     if class == Some(Class::MailHost) {
         checks.skip(&DMARC_NONE, domain, "a host, not a mail domain");
         return;
@@ -155,9 +163,29 @@ fn missing(checks: &mut Checks, domain: &Name, class: Option<Class>, discovery: 
         let record = RecordToPublish::text(name, "v=DMARC1; p=reject; adkim=s; aspf=s");
         finding.mend("publish a record that refuses all mail").publish(record)
     } else {
-        let text = format!("v=DMARC1; p=none; rua=mailto:dmarc@{}", organizational.as_str());
-        finding.publish(RecordToPublish::text(name, &text))
+        match destination_for(facts, &organizational) {
+            Some((address, mend)) => {
+                let text = format!("v=DMARC1; p=none; rua={}", amend::mailto(&address));
+                let changes_nothing = "`p=none` changes nothing for mail and shows who sends";
+                finding.mend(format!("{mend}; {changes_nothing}")).publish(RecordToPublish::text(name, &text))
+            }
+            None => finding,
+        }
     });
+}
+
+/// Where reports about a domain are to go, and how to ask for them: the mailbox of the configuration, else one in
+/// the domain itself that its owner has to make.
+fn destination_for(facts: &Facts, owner: &Name) -> Option<(Address, String)> {
+    if let Some(address) = facts.mailboxes.aggregate.first() {
+        let mend =
+            format!("publish the record; `mailsonde setup {}` prints what else it needs", facts.domain);
+        return Some((address.clone(), mend));
+    }
+    let address = Address::new("dmarc", &DomainName::parse(owner.as_str())?);
+    let mend =
+        format!("publish a record such as this one, with a mailbox that you read in the place of {address}");
+    Some((address, mend))
 }
 
 /// How the record was found.
@@ -363,7 +391,7 @@ fn destination(
 }
 
 /// Whether a domain takes mail (RFC 5321 §5.1, RFC 7505 §3); an error where nobody could say.
-fn takes_mail(host: &Name, answers: &Answers) -> Result<Result<bool, NotKnown>, Ask> {
+pub(super) fn takes_mail(host: &Name, answers: &Answers) -> Result<Result<bool, NotKnown>, Ask> {
     let mx = answers.get(host, RecordType::Mx)?;
     match &mx.outcome {
         Outcome::Records(_) => return Ok(Ok(mx.exchangers().iter().any(|mx| !mx.exchange.is_root()))),
@@ -460,6 +488,23 @@ mod tests {
         }
     }
 
+    /// The mailbox of the configuration stands in the record to publish, not one that nobody has made.
+    #[test]
+    fn records_to_publish_name_our_mailbox() {
+        let zone = fixture!("dmarc.zone");
+        for (domain, code, want) in [
+            ("none.example", &DMARC_NONE, "\"v=DMARC1; p=none; rua=mailto:in@m.example\""),
+            ("nop.example", &DMARC_RUA_NONE, "\"v=DMARC1; p=none; rua=mailto:in@m.example\""),
+        ] {
+            let mut facts = facts(domain);
+            facts.mailboxes.aggregate = vec![Address::parse("in@m.example").unwrap()];
+            let (checks, _) = zone.settle(|answers| check(&facts, answers));
+            let finding = checks.findings().find(|finding| finding.code == code).unwrap();
+            assert_eq!(finding.publish.as_ref().unwrap().value, want);
+            assert!(finding.mend.contains(&format!("mailsonde setup {domain}")), "{}", finding.mend);
+        }
+    }
+
     #[test]
     fn records_to_publish_are_whole() {
         let zone = fixture!("dmarc.zone");
@@ -479,7 +524,7 @@ mod tests {
         );
         assert_eq!(
             publish("nop.example", &DMARC_RUA_NONE),
-            "_dmarc.nop.example \"v=DMARC1; rua=mailto:dmarc@nop.example\""
+            "_dmarc.nop.example \"v=DMARC1; p=none; rua=mailto:dmarc@nop.example\""
         );
     }
 }

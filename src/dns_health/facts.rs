@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Name, Question};
+use crate::mail::Address;
 use crate::tls_client::Verification;
 
 /// What a check of one domain starts from, and what was fetched on the way.
@@ -28,6 +29,8 @@ pub struct Facts {
     pub approved_exchangers: Vec<Name>,
     /// Blocklists to ask; empty: none.
     pub blocklists: Vec<Name>,
+    /// The mailboxes of ours that take reports, for records to publish.
+    pub mailboxes: Mailboxes,
     /// The MTA-STS policy as fetched; absent: not fetched.
     pub policy: Option<Fetched>,
     /// What the MX hosts said, by host and address; empty: not asked.
@@ -49,11 +52,23 @@ impl Facts {
             sources: Vec::new(),
             approved_exchangers: Vec::new(),
             blocklists: Vec::new(),
+            mailboxes: Mailboxes::default(),
             policy: None,
             dialogues: BTreeMap::new(),
             authorities: Vec::new(),
         }
     }
+}
+
+/// The mailboxes of ours that take reports, by what they take; the first of each is written into records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mailboxes {
+    /// Aggregate reports of DMARC.
+    pub aggregate: Vec<Address>,
+    /// Failure reports of DMARC.
+    pub failure: Vec<Address>,
+    /// TLS reports.
+    pub tls: Vec<Address>,
 }
 
 /// A DKIM selector and where it is known from.

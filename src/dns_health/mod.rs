@@ -7,6 +7,7 @@
 //! To add a check: a file with `codes!` and one pure function, a row in [`catalogue::GROUPS`].
 
 pub mod addresses;
+pub mod amend;
 pub mod bimi;
 pub mod blocklists;
 pub mod caa;
@@ -28,6 +29,7 @@ pub mod parked;
 pub mod report;
 #[cfg(test)]
 mod sample;
+pub mod setup;
 pub mod spf;
 pub mod tls_rpt;
 pub mod transport;

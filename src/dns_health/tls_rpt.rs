@@ -1,6 +1,7 @@
 //! TLS-RPT: does the domain ask senders for reports about TLS (RFC 8460)?
 
 use crate::dns::{Answers, Ask, Name, Outcome, RecordType};
+use crate::dns_health::amend;
 use crate::dns_health::class::{Class, class_of};
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Finding, RecordToPublish, Severity, codes};
@@ -57,7 +58,7 @@ pub fn parse(text: &str) -> TlsRpt {
 }
 
 /// True for a text that is meant as such a record: `v=TLSRPTv1` before the end or a semicolon.
-fn is_record(text: &str) -> bool {
+pub(super) fn is_record(text: &str) -> bool {
     text.strip_prefix("v=TLSRPTv1").is_some_and(|rest| {
         let rest = rest.trim_start_matches([' ', '\t']);
         rest.is_empty() || rest.starts_with(';')
@@ -104,7 +105,12 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
                     let severity = if sts.is_empty() { Severity::Note } else { Severity::Warning };
                     let evidence =
                         if sts.is_empty() { "no record" } else { "no record, although MTA-STS is in use" };
-                    checks.find(Finding::new(&TLSRPT_NONE, &name, evidence).severity(severity));
+                    let mut finding = Finding::new(&TLSRPT_NONE, &name, evidence).severity(severity);
+                    if let Some(address) = facts.mailboxes.tls.first() {
+                        let text = format!("v=TLSRPTv1; rua={}", amend::mailto(address));
+                        finding = finding.publish(RecordToPublish::text(name.clone(), &text));
+                    }
+                    checks.find(finding);
                 }
             }
             return Ok(checks);

@@ -98,6 +98,8 @@ fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
         .and_then(|name| Some((context.open_reader().ok()?, name)))
         .and_then(|(reader, name)| learnt_facts(&reader, &name, context.now).ok());
     let mut facts = learnt.unwrap_or_else(|| Facts::new(domain.clone(), context.now, nonce()));
+    // A wrong configuration was told when the resolver was made of it.
+    facts.mailboxes = context.settings().map(|settings| settings.report_mailboxes()).unwrap_or_default();
     for selector in selectors {
         facts.selectors.retain(|known| known.selector != *selector);
         facts.selectors.push(KnownSelector { selector: selector.clone(), origin: SelectorOrigin::Given });
