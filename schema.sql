@@ -160,7 +160,8 @@ CREATE TABLE report (
     is_future      INTEGER NOT NULL,   -- 1: it ended over a day after it was read
     status         TEXT NOT NULL,      -- counted: its rows and roll-up count | set-aside: another report with the
                                        -- same key and other values counts | duplicate: no rows of its own |
-                                       -- rolled-up: it counts in the roll-ups, its rows were removed for their age
+                                       -- rolled-up: it counts in the roll-ups, its rows were removed for their age |
+                                       -- untrusted: trust is failed, its rows never count
     is_conflicting INTEGER NOT NULL,   -- 1: reports with the same key and other values exist
     duplicate_of   INTEGER,            -- report_id of the one with the same values; NULL unless duplicate
     message_id     INTEGER NOT NULL,   -- the message that brought it
@@ -169,6 +170,8 @@ CREATE TABLE report (
     trust          TEXT NOT NULL,      -- verified | unverified | failed | imported | pending: what is counted;
                                        -- a verified copy raises it
     own_trust      TEXT NOT NULL,      -- the same of its own mail alone
+    sender         TEXT,               -- organizational domain of its mail's author; NULL for none
+    names_sender   INTEGER NOT NULL,   -- 1: that is the domain of the reporter's name, else of its address
     reporter_id    INTEGER NOT NULL REFERENCES reporter (reporter_id),
     external_id    TEXT NOT NULL,      -- report_id without < > and blanks: part of the key
     begin_at       INTEGER NOT NULL,   -- first second of the period
@@ -297,7 +300,8 @@ CREATE TABLE tls_report (
     report_id      INTEGER NOT NULL,   -- ours; the reporter's is external_id
     last_day       INTEGER NOT NULL,   -- = day, or the last day over which its sessions are spread
     is_future      INTEGER NOT NULL,   -- 1: it ended over a day after it was read
-    status         TEXT NOT NULL,      -- counted | set-aside | duplicate, as in report
+    status         TEXT NOT NULL,      -- counted | set-aside | duplicate, as in report | untrusted: trust is failed or
+                                       -- unverified, which is not enough here (RFC 8460 section 3)
     is_conflicting INTEGER NOT NULL,   -- 1: reports with the same key and other values exist
     duplicate_of   INTEGER,            -- report_id of the one with the same values; NULL unless duplicate
     message_id     INTEGER NOT NULL,   -- the message that brought it
@@ -305,6 +309,8 @@ CREATE TABLE tls_report (
     received_at_ms INTEGER NOT NULL,   -- when that message came
     trust          TEXT NOT NULL,      -- what is counted, as in report
     own_trust      TEXT NOT NULL,      -- the same of its own mail alone
+    sender         TEXT,               -- as in report
+    names_sender   INTEGER NOT NULL,   -- as in report
     reporter_id    INTEGER NOT NULL REFERENCES reporter (reporter_id),
     external_id    TEXT NOT NULL,      -- report-id without < > and blanks: part of the key
     begin_at       INTEGER NOT NULL,   -- start-datetime
@@ -369,13 +375,13 @@ CREATE TABLE failure_report (
     domain_id              INTEGER NOT NULL REFERENCES domain (domain_id), -- the author domain; '' for none
     day                    INTEGER NOT NULL, -- UTC day of arrived_at, else of received_at_ms
     failure_id             INTEGER NOT NULL,
-    status                 TEXT NOT NULL,    -- counted | duplicate: the same values were there already
-    duplicate_of           INTEGER,          -- message_id of the one that counts; NULL unless duplicate
+    status                 TEXT NOT NULL,    -- counted | duplicate: the same values are there | untrusted: trust is failed
+    duplicate_of           INTEGER,          -- message_id of the one with the same values; NULL unless duplicate
     message_id             INTEGER NOT NULL, -- the message that brought it
     seq                    INTEGER NOT NULL, -- order in the message, from 0
     place                  TEXT NOT NULL,    -- archive entry in which it stood; '' for the message itself
     received_at_ms         INTEGER NOT NULL,
-    trust                  TEXT NOT NULL,    -- as in message
+    trust                  TEXT NOT NULL,    -- as in message: of the copies with the most of it one counts
     content_sha256         BLOB NOT NULL,    -- of the values read
     parser_version         INTEGER NOT NULL,
     is_authentication      INTEGER NOT NULL, -- 1: about authentication, 0: a complaint or other feedback

@@ -12,18 +12,18 @@ use crate::limits;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::{DaySpan, ReportDigest};
 use crate::reports::{Deviation, Deviations};
-use crate::summary::Trust;
+use crate::summary::{Trust, trust};
 
 const INSERT: &str = "INSERT INTO report (domain_id, day, report_id, last_day, is_future, status, is_conflicting,
     duplicate_of, message_id, place, received_at_ms, trust, own_trust, reporter_id, external_id, begin_at, end_at,
     content_sha256, records, messages, dmarc_pass, parser_version, org_name, email, extra_contact_info, written_id,
     version, xml_namespace, generator, errors, policy_p, policy_sp, policy_np, policy_adkim, policy_aspf,
-    policy_pct, policy_fo, policy_testing, policy_discovery_method) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9,
+    policy_pct, policy_fo, policy_testing, policy_discovery_method, sender, names_sender) VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9,
     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31,
-    $32, $33, $34, $35, $36, $37, $38)";
+    $32, $33, $34, $35, $36, $37, $38, $39, $40)";
 const UNDER_KEY: &str = "SELECT day, report_id, last_day, is_future, status, is_conflicting, duplicate_of,
-    message_id, received_at_ms, trust, own_trust, begin_at, end_at, content_sha256, records FROM report
-    WHERE domain_id = $1 AND reporter_id = $2 AND external_id = $3 AND begin_at = $4 AND end_at = $5";
+    message_id, received_at_ms, trust, own_trust, begin_at, end_at, content_sha256, records, sender,
+    names_sender FROM report WHERE domain_id = $1 AND reporter_id = $2 AND external_id = $3 AND begin_at = $4 AND end_at = $5";
 const SET: &str = "UPDATE report SET status = $1, is_conflicting = $2, duplicate_of = $3, trust = $4
     WHERE domain_id = $5 AND day = $6 AND report_id = $7";
 const DELETE: &str = "DELETE FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
@@ -36,7 +36,7 @@ const OF_MESSAGE: &str = "SELECT domain_id, reporter_id, external_id, begin_at, 
 const DOMAIN_NAME: &str = "SELECT name FROM domain WHERE domain_id = $1";
 
 /// Where a report came from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Origin {
     /// The message.
     pub(super) message_id: MessageId,
@@ -44,6 +44,8 @@ pub(super) struct Origin {
     pub(super) received_at_ms: i64,
     /// How far it can be believed.
     pub(super) trust: Trust,
+    /// The organizational domain of its author.
+    pub(super) sender: Option<String>,
     /// The reader's version.
     pub(super) parser_version: u32,
 }
@@ -223,6 +225,10 @@ pub(super) fn store(
     };
     let shares = rollup::of_digest(work, &digest.rollup)?;
     insert_deviations(work, place, &digest.deviations)?;
+    if others.is_empty() && !origin.trust.is_counted() {
+        insert(work, origin, place_text, digest, &key, place, last_day, Status::Untrusted, None)?;
+        return Ok(Outcome::Untrusted);
+    }
     if others.is_empty() {
         insert(work, origin, place_text, digest, &key, place, last_day, Status::Counted, None)?;
         rollup::count(work, &head, origin.trust, domain_name_id, &shares)?;
@@ -230,6 +236,9 @@ pub(super) fn store(
     }
     insert(work, origin, place_text, digest, &key, place, last_day, Status::SetAside, None)?;
     let settled = settle(work, &key, Some((report_id, &shares)))?;
+    if !origin.trust.is_counted() {
+        return Ok(Outcome::Untrusted);
+    }
     let counts = settled.winner == Some(report_id);
     Ok(if settled.holders > 1 { Outcome::Conflicting { counts } } else { Outcome::Counted })
 }
@@ -261,6 +270,8 @@ fn insert(
         [] => None,
         errors => Some(super::message::json_array(errors.iter().cloned())),
     };
+    let names_sender =
+        trust::names_sender(origin.sender.as_deref(), report.org_name.as_deref(), report.email.as_deref());
     work.connection.prepare_cached(INSERT)?.execute(rusqlite::params![
         place.domain_id,
         place.day,
@@ -300,6 +311,8 @@ fn insert(
         policy.fo,
         policy.testing,
         policy.discovery_method,
+        origin.sender,
+        names_sender,
     ])?;
     Ok(())
 }
@@ -340,7 +353,6 @@ fn under_key(work: &Work<'_>, key: &Key) -> Result<Vec<Held>, StoreError> {
     let mut statement = work.connection.prepare_cached(UNDER_KEY)?;
     let parameters = (key.domain_id, key.reporter_id, &key.external_id, key.begin_at, key.end_at);
     let rows = statement.query_map(parameters, |row| {
-        let trust = |word: &str| Trust::parse(word).unwrap_or(Trust::Pending);
         let report_id: i64 = row.get(1)?;
         Ok(Held {
             head: Head {
@@ -351,21 +363,29 @@ fn under_key(work: &Work<'_>, key: &Key) -> Result<Vec<Held>, StoreError> {
                 begin_at: row.get(11)?,
                 end_at: row.get(12)?,
             },
-            claim: Claim {
-                report_id,
-                status: Status::parse(row.get_ref(4)?.as_str()?),
-                is_conflicting: row.get(5)?,
-                duplicate_of: row.get(6)?,
-                message_id: MessageId(row.get(7)?),
-                received_at_ms: row.get(8)?,
-                trust: trust(row.get_ref(9)?.as_str()?),
-                own_trust: trust(row.get_ref(10)?.as_str()?),
-                content: row.get(13)?,
-                records: row.get(14)?,
-            },
+            claim: claim_of(row)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a claim from a row of [`UNDER_KEY`].
+pub(super) fn claim_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+    let trust_of = |word: &str| Trust::parse(word).unwrap_or(Trust::Pending);
+    Ok(Claim {
+        report_id: row.get(1)?,
+        status: Status::parse(row.get_ref(4)?.as_str()?),
+        is_conflicting: row.get(5)?,
+        duplicate_of: row.get(6)?,
+        message_id: MessageId(row.get(7)?),
+        received_at_ms: row.get(8)?,
+        trust: trust_of(row.get_ref(9)?.as_str()?),
+        own_trust: trust_of(row.get_ref(10)?.as_str()?),
+        content: row.get(13)?,
+        records: row.get(14)?,
+        sender: row.get(15)?,
+        names_sender: row.get(16)?,
+    })
 }
 
 /// Brings all reports under a key to the state that they should have, and the roll-ups with them. `fresh` are
@@ -377,7 +397,7 @@ pub(super) fn settle(
 ) -> Result<Settlement, StoreError> {
     let held = under_key(work, key)?;
     let claims: Vec<&Claim> = held.iter().map(|held| &held.claim).collect();
-    let settled = one_key::settle(&claims);
+    let settled = one_key::settle(&claims, Trust::is_counted);
     let mut domain_name_id = None;
     for change in &settled.changes {
         let Some(held) = held.iter().find(|held| held.claim.report_id == change.report_id) else { continue };
@@ -460,7 +480,7 @@ pub(super) fn remove(work: &mut Work<'_>, key: &Key, id: MessageId) -> Result<()
         let place = held.head.place;
         let shares = match held.claim.status {
             Status::Counted => Some(rollup::of_rows(work.connection, place)?),
-            Status::SetAside | Status::Duplicate | Status::RolledUp => None,
+            Status::SetAside | Status::Duplicate | Status::RolledUp | Status::Untrusted => None,
         };
         let row = (place.domain_id, place.day, place.report_id);
         work.connection.prepare_cached(DELETE)?.execute(row)?;

@@ -8,7 +8,8 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, bounce, failure, loading, probe, raw, reprocess, source, tls, unclaimed,
+    Reading, StoreError, aggregate, bounce, failure, loading, probe, raw, reprocess, source, tls, trust,
+    unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -289,7 +290,7 @@ fn finish(
         message_id,
         subject,
         header_from,
-        trust,
+        trust: assumed,
         parser_version,
         read_at,
         packed: _,
@@ -302,6 +303,8 @@ fn finish(
         probes,
         returned,
     } = reading;
+    let trust = trust::verdict(work, id)?.unwrap_or(assumed);
+    let sender = header_from.as_deref().and_then(crate::summary::trust::sender_domain);
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
     probe::take_back(work, id, Timestamp::from_ms(received_at_ms), &returned)?;
     for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {
@@ -314,7 +317,7 @@ fn finish(
         ))?;
     }
     let mut outcomes = Vec::with_capacity(reports.len());
-    let origin = aggregate::Origin { message_id: id, received_at_ms, trust, parser_version };
+    let origin = aggregate::Origin { message_id: id, received_at_ms, trust, sender, parser_version };
     // Numbers of reports for domains that are not watched.
     let mut seq = 0i64..;
     for ReadReport { place, digest, rows } in reports {

@@ -35,6 +35,7 @@ mod rollup;
 mod source;
 mod source_name;
 mod tls;
+mod trust;
 mod unclaimed;
 mod upkeep;
 mod verify;
@@ -52,6 +53,7 @@ use crate::probe::token::KeyRing;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
+use crate::summary::Trust;
 
 pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
@@ -244,6 +246,15 @@ impl Store {
     /// Makes messages pending again, to be read from their stored bytes. Returns their number.
     pub fn reprocess(&self, filter: &ReprocessFilter) -> Result<u64, StoreError> {
         reprocess::mark(&self.writer, filter)
+    }
+
+    /// Notes how far what a message brought can be believed, and waits for the commit. Everything that it brought, and what
+    /// counts under the keys of these reports, changes in one transaction. False if there is no such message.
+    ///
+    /// The verdict stays when the message is read again. `Pending` and `Imported` are no verdicts: they stand for "not
+    /// judged" and give way to the next reading's.
+    pub fn settle_trust(&self, message: MessageId, trust: Trust) -> Result<bool, StoreError> {
+        self.writer.run(move |work| trust::settle(work, message, trust))
     }
 
     /// Writes down who did what; waits for the commit. What is to be seen only after that, is shown after that.

@@ -1,10 +1,15 @@
 //! Which of the reports under one key counts: for aggregate and TLS reports alike.
 //!
-//! A function of all reports under the key, not of the order in which they came: copies with the same values
-//! are one report with the highest trust of its copies; of reports with other values one counts, whole: a
-//! verified one before others, then the one with more records, then the earlier.
+//! A function of all reports under the key, not of the order in which they or their verdicts came. Copies with the
+//! same values are one report with the highest trust of its copies. What cannot be believed never counts, and is
+//! in nobody's way. Of the others with different values one counts, whole, in this order:
+//!
+//! 1. Verified, by the domain that the report names as its reporter; verified, by another domain; read from a file;
+//!    the rest. What waits for its verdict ranks with what has no proof, so that nobody wins by being slow.
+//! 2. Of verified ones, those of the domain that was first: nobody else's report takes its place.
+//! 3. The one with more records, then the earlier.
 
-use super::MessageId;
+use super::{MessageId, StoreError};
 use crate::summary::Trust;
 
 /// Whether a report counts.
@@ -18,6 +23,8 @@ pub(super) enum Status {
     Duplicate,
     /// It counts, its rows were removed for their age: what it brought stays in the roll-ups for ever.
     RolledUp,
+    /// It cannot be believed: kept with its rows, never counted, not in the way of others.
+    Untrusted,
 }
 
 impl Status {
@@ -28,6 +35,7 @@ impl Status {
             Self::SetAside => "set-aside",
             Self::Duplicate => "duplicate",
             Self::RolledUp => "rolled-up",
+            Self::Untrusted => "untrusted",
         }
     }
 
@@ -37,6 +45,7 @@ impl Status {
             "counted" => Self::Counted,
             "duplicate" => Self::Duplicate,
             "rolled-up" => Self::RolledUp,
+            "untrusted" => Self::Untrusted,
             _ => Self::SetAside,
         }
     }
@@ -53,6 +62,10 @@ pub(super) struct Claim {
     pub(super) received_at_ms: i64,
     pub(super) trust: Trust,
     pub(super) own_trust: Trust,
+    /// The organizational domain of the author of its mail.
+    pub(super) sender: Option<String>,
+    /// True if the report names that domain as its reporter's.
+    pub(super) names_sender: bool,
     /// SHA-256 of its values.
     pub(super) content: Vec<u8>,
     /// Its records or policies.
@@ -79,9 +92,9 @@ pub(super) struct Change {
 /// What becomes of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settlement {
-    /// The report that counts.
+    /// The report that counts; none if none can be believed.
     pub(super) winner: Option<i64>,
-    /// Reports with rows: over one is a conflict.
+    /// Reports with rows that can be believed: over one is a conflict.
     pub(super) holders: usize,
     /// Messages whose copies have lost the report with their values: to be read again.
     pub(super) orphans: Vec<MessageId>,
@@ -90,37 +103,96 @@ pub(super) struct Settlement {
     pub(super) changes: Vec<Change>,
 }
 
-/// Judges all reports under a key.
-pub(super) fn settle(held: &[&Claim]) -> Settlement {
-    let holders: Vec<&Claim> =
-        held.iter().copied().filter(|claim| claim.status != Status::Duplicate).collect();
-    // A group: one holder and its copies.
-    let copies = |holder: &Claim| {
-        let content = holder.content.clone();
-        held.iter().filter(move |claim| claim.status == Status::Duplicate && claim.content == content)
-    };
-    let group_trust =
-        |holder: &Claim| copies(holder).map(|copy| copy.own_trust).fold(holder.own_trust, Trust::max);
-    let group_first = |holder: &Claim| {
-        copies(holder)
-            .map(|copy| (copy.received_at_ms, copy.message_id))
-            .fold((holder.received_at_ms, holder.message_id), Ord::min)
-    };
-    let winner = holders.iter().copied().max_by_key(|holder| {
-        let is_verified = group_trust(holder) == Trust::Verified;
-        (is_verified, holder.records, std::cmp::Reverse((group_first(holder), holder.report_id)))
-    });
+/// One report with rows, and its copies.
+struct Group<'c> {
+    holder: &'c Claim,
+    copies: Vec<&'c Claim>,
+    /// The highest trust of a copy that counts; of any, if none does.
+    trust: Trust,
+    /// How good a claim it has, from that of its best copy; 0: it never counts.
+    standing: u8,
+}
+
+/// The standing of a report that was verified by somebody whom it does not name.
+const VERIFIED: u8 = 3;
+
+/// How good a claim one copy has.
+fn standing(copy: &Claim, counts: fn(Trust) -> bool) -> u8 {
+    match copy.own_trust {
+        trust if !counts(trust) => 0,
+        Trust::Verified if copy.names_sender => VERIFIED + 1,
+        Trust::Verified => VERIFIED,
+        Trust::Imported => 2,
+        Trust::Unverified | Trust::Pending => 1,
+        Trust::Failed => 0,
+    }
+}
+
+impl<'c> Group<'c> {
+    /// Gathers the copies of a report.
+    fn of(holder: &'c Claim, held: &[&'c Claim], counts: fn(Trust) -> bool) -> Self {
+        let is_copy = |claim: &&Claim| {
+            claim.status == Status::Duplicate && claim.content == holder.content
+                || claim.report_id == holder.report_id
+        };
+        let copies: Vec<&Claim> = held.iter().copied().filter(is_copy).collect();
+        let trusts = copies.iter().map(|copy| copy.own_trust);
+        let best = trusts.clone().filter(|trust| counts(*trust)).max();
+        let standing = copies.iter().map(|copy| standing(copy, counts)).max().unwrap_or(0);
+        Self { holder, trust: best.or(trusts.max()).unwrap_or(holder.own_trust), copies, standing }
+    }
+
+    /// The copies that give it its standing.
+    fn best(&self, counts: fn(Trust) -> bool) -> impl Iterator<Item = &'c Claim> + '_ {
+        self.copies.iter().copied().filter(move |copy| standing(copy, counts) == self.standing)
+    }
+
+    /// When the first of these came: who has no proof cannot make a report older by a copy of it.
+    fn first(&self, counts: fn(Trust) -> bool) -> Option<(i64, MessageId)> {
+        self.best(counts).map(|copy| (copy.received_at_ms, copy.message_id)).min()
+    }
+}
+
+/// The group that counts.
+fn winner<'g, 'c>(groups: &'g [Group<'c>], counts: fn(Trust) -> bool) -> Option<&'g Group<'c>> {
     // Without its rows nothing can be taken from the roll-ups again: what is rolled up counts for ever.
-    let rolled_up = holders.iter().copied().find(|holder| holder.status == Status::RolledUp);
-    let winner = rolled_up.or(winner).map(|winner| winner.report_id);
-    let is_conflicting = holders.len() > 1;
-    let mut order = holders.clone();
-    order.sort_by_key(|holder| Some(holder.report_id) == winner);
+    if let Some(rolled_up) = groups.iter().find(|group| group.holder.status == Status::RolledUp) {
+        return Some(rolled_up);
+    }
+    let top = groups.iter().map(|group| group.standing).max().filter(|standing| *standing > 0)?;
+    let mut left: Vec<&Group<'_>> = groups.iter().filter(|group| group.standing == top).collect();
+    if top >= VERIFIED {
+        let came = |copy: &&Claim| (copy.received_at_ms, copy.message_id);
+        let first = left.iter().flat_map(|group| group.best(counts)).min_by_key(came)?.sender.clone();
+        left.retain(|group| group.best(counts).any(|copy| copy.sender == first));
+    }
+    left.into_iter().max_by_key(|group| {
+        (group.holder.records, std::cmp::Reverse((group.first(counts), group.holder.report_id)))
+    })
+}
+
+/// Judges all reports under a key; `counts` says which trust is enough for their kind.
+pub(super) fn settle(held: &[&Claim], counts: fn(Trust) -> bool) -> Settlement {
+    let groups: Vec<Group<'_>> = held
+        .iter()
+        .filter(|claim| claim.status != Status::Duplicate)
+        .map(|holder| Group::of(holder, held, counts))
+        .collect();
+    let is_believed = |group: &Group<'_>| group.standing > 0 || group.holder.status == Status::RolledUp;
+    let holders = groups.iter().filter(|group| is_believed(group)).count();
+    let winner = winner(&groups, counts).map(|group| group.holder.report_id);
+    let mut order: Vec<&Group<'_>> =
+        groups.iter().filter(|group| group.holder.status != Status::RolledUp).collect();
+    order.sort_by_key(|group| Some(group.holder.report_id) == winner);
     let mut changes = Vec::new();
-    for holder in order.into_iter().filter(|holder| holder.status != Status::RolledUp) {
-        let counts = Some(holder.report_id) == winner;
-        let status = if counts { Status::Counted } else { Status::SetAside };
-        let trust = group_trust(holder);
+    for group in order {
+        let Group { holder, trust, .. } = *group;
+        let status = match (is_believed(group), Some(holder.report_id) == winner) {
+            (false, _) => Status::Untrusted,
+            (true, true) => Status::Counted,
+            (true, false) => Status::SetAside,
+        };
+        let is_conflicting = is_believed(group) && holders > 1;
         if status != holder.status || trust != holder.trust || is_conflicting != holder.is_conflicting {
             let report_id = holder.report_id;
             changes.push(Change { report_id, status, is_conflicting, duplicate_of: None, trust });
@@ -128,21 +200,60 @@ pub(super) fn settle(held: &[&Claim]) -> Settlement {
     }
     let mut orphans = Vec::new();
     for copy in held.iter().filter(|claim| claim.status == Status::Duplicate) {
-        match holders.iter().find(|holder| holder.content == copy.content) {
-            Some(holder) => {
-                let duplicate_of = Some(holder.report_id);
-                if copy.duplicate_of != duplicate_of {
-                    changes.push(Change {
-                        report_id: copy.report_id,
-                        status: Status::Duplicate,
-                        is_conflicting: false,
-                        duplicate_of,
-                        trust: copy.own_trust,
-                    });
-                }
-            }
-            None => orphans.push(copy.message_id),
+        let Some(group) = groups.iter().find(|group| group.holder.content == copy.content) else {
+            orphans.push(copy.message_id);
+            continue;
+        };
+        let duplicate_of = Some(group.holder.report_id);
+        if copy.duplicate_of != duplicate_of || copy.trust != copy.own_trust {
+            changes.push(Change {
+                report_id: copy.report_id,
+                status: Status::Duplicate,
+                is_conflicting: false,
+                duplicate_of,
+                trust: copy.own_trust,
+            });
         }
     }
-    Settlement { winner, holders: holders.len(), orphans, changes }
+    Settlement { winner, holders, orphans, changes }
 }
+
+/// Counts the keys whose reports are not in the state that they should have; `rows` come key by key.
+pub(super) fn unsettled<K: PartialEq>(
+    rows: impl Iterator<Item = Result<(K, Claim), rusqlite::Error>>,
+    counts: fn(Trust) -> bool,
+) -> Result<u64, StoreError> {
+    let mut unsettled = 0;
+    let mut open: Option<(K, Vec<Claim>)> = None;
+    let mut judge = |claims: &[Claim]| {
+        let held: Vec<&Claim> = claims.iter().collect();
+        // A conflict whose other side was removed for its age is still called one.
+        let is_wrong = |change: &Change| {
+            let differs = |claim: &&Claim| {
+                claim.report_id == change.report_id
+                    && (claim.status, claim.trust, claim.duplicate_of)
+                        != (change.status, change.trust, change.duplicate_of)
+            };
+            held.iter().any(differs)
+        };
+        unsettled += u64::from(settle(&held, counts).changes.iter().any(is_wrong));
+    };
+    for row in rows {
+        let (key, claim) = row?;
+        match &mut open {
+            Some((known, claims)) if *known == key => claims.push(claim),
+            _ => {
+                if let Some((_, claims)) = open.replace((key, vec![claim])) {
+                    judge(&claims);
+                }
+            }
+        }
+    }
+    if let Some((_, claims)) = open {
+        judge(&claims);
+    }
+    Ok(unsettled)
+}
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,7 @@ pub struct Reading {
     pub subject: Option<String>,
     /// The address in the From field.
     pub header_from: Option<String>,
-    /// How far its reports can be believed.
+    /// How far its reports can be believed, as long as verification has not judged the message: its verdict stays.
     pub trust: Trust,
     /// The version of the reader.
     pub parser_version: u32,
@@ -335,6 +335,8 @@ pub enum Outcome {
         /// True if it is this one.
         counts: bool,
     },
+    /// Its mail failed its authentication, or that which its kind asks for: listed, not counted.
+    Untrusted,
     /// Its domain is not watched: kept apart.
     Unclaimed,
 }

@@ -123,7 +123,7 @@ pub(super) fn settle_removed(
         orphans.extend(tls::settle(work, key)?.orphans);
     }
     for key in &removed.failures {
-        orphans.extend(failure::orphans(work, key)?);
+        orphans.extend(failure::settle(work, key)?.promoted);
     }
     for orphan in orphans.into_iter().filter(|orphan| *orphan != id) {
         mark_one(work, orphan)?;

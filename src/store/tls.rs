@@ -14,14 +14,14 @@ use super::{MessageId, Outcome, ReadTls, StoreError, intern, loading, record, so
 use crate::limits;
 use crate::mail::DomainName;
 use crate::reports::tls::{FailureDetail, Policy, TlsDigest, TlsDomain};
-use crate::summary::Trust;
+use crate::summary::{Trust, trust};
 
 const INSERT: &str = "INSERT INTO tls_report (domain_id, day, report_id, last_day, is_future, status,
     is_conflicting, duplicate_of, message_id, place, received_at_ms, trust, own_trust, reporter_id, external_id,
     begin_at, end_at, content_sha256, policies, failures, successful_sessions, failed_sessions, parser_version,
-    organization_name, contact_info, written_id, deviations)
+    organization_name, contact_info, written_id, deviations, sender, names_sender)
     VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    $23, $24, $25, $26)";
+    $23, $24, $25, $26, $27, $28)";
 const INSERT_POLICY: &str = "INSERT INTO tls_policy (domain_id, day, report_id, seq, policy_type, policy_domain,
     policy_string, mx_host, successful_sessions, failed_sessions) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const INSERT_FAILURE: &str = "INSERT INTO tls_failure (domain_id, day, report_id, policy_seq, seq, result_type,
@@ -30,7 +30,7 @@ const INSERT_FAILURE: &str = "INSERT INTO tls_failure (domain_id, day, report_id
 // The sign keeps the planner from walking all reports of the domain by the primary key.
 const UNDER_KEY: &str =
     "SELECT day, report_id, status, is_conflicting, duplicate_of, message_id, received_at_ms,
-    trust, own_trust, content_sha256, policies FROM tls_report
+    trust, own_trust, content_sha256, policies, sender, names_sender FROM tls_report
     WHERE +domain_id = $1 AND reporter_id = $2 AND external_id = $3 AND begin_at = $4 AND end_at = $5";
 const SET: &str = "UPDATE tls_report SET status = $1, is_conflicting = $2, duplicate_of = $3, trust = $4
     WHERE domain_id = $5 AND day = $6 AND report_id = $7";
@@ -236,9 +236,17 @@ pub(super) fn store(
             }
         }
     }
-    let status = if held.is_empty() { Status::Counted } else { Status::SetAside };
+    let is_counted = origin.trust.is_counted_for_tls();
+    let status = match (held.is_empty(), is_counted) {
+        (true, true) => Status::Counted,
+        (true, false) => Status::Untrusted,
+        (false, _) => Status::SetAside,
+    };
     insert(work, origin, read, of_domain, &key, place, (status, None))?;
     let settled = settle(work, &key)?;
+    if !is_counted {
+        return Ok(Outcome::Untrusted);
+    }
     let counts = settled.winner == Some(place.report_id);
     Ok(if settled.holders > 1 { Outcome::Conflicting { counts } } else { Outcome::Counted })
 }
@@ -289,6 +297,8 @@ fn insert(
     let last_day = digest.days.last().0.min(place.day.saturating_add(limits::REPORT_SPREAD_DAYS));
     let policies = of_domain.policies.len();
     let failures = rows_of(digest, of_domain).saturating_sub(policies);
+    let names = (report.organization_name.as_deref(), report.contact_info.as_deref());
+    let names_sender = trust::names_sender(origin.sender.as_deref(), names.0, names.1);
     work.connection.prepare_cached(INSERT)?.execute(rusqlite::params![
         place.domain_id,
         place.day,
@@ -316,6 +326,8 @@ fn insert(
         report.contact_info,
         report.report_id,
         super::message::json_array(digest.deviations.names().map(str::to_owned)),
+        origin.sender,
+        names_sender,
     ])?;
     Ok(())
 }
@@ -376,30 +388,36 @@ fn under_key(work: &Work<'_>, key: &Key) -> Result<Vec<(Place, Claim)>, StoreErr
     let mut statement = work.connection.prepare_cached(UNDER_KEY)?;
     let parameters = (key.domain_id, key.reporter_id, &key.external_id, key.begin_at, key.end_at);
     let rows = statement.query_map(parameters, |row| {
-        let trust = |word: &str| Trust::parse(word).unwrap_or(Trust::Pending);
-        let report_id: i64 = row.get(1)?;
-        let claim = Claim {
-            report_id,
-            status: Status::parse(row.get_ref(2)?.as_str()?),
-            is_conflicting: row.get(3)?,
-            duplicate_of: row.get(4)?,
-            message_id: MessageId(row.get(5)?),
-            received_at_ms: row.get(6)?,
-            trust: trust(row.get_ref(7)?.as_str()?),
-            own_trust: trust(row.get_ref(8)?.as_str()?),
-            content: row.get(9)?,
-            records: row.get(10)?,
-        };
-        Ok((Place { domain_id: key.domain_id, day: row.get(0)?, report_id }, claim))
+        let claim = claim_of(row)?;
+        Ok((Place { domain_id: key.domain_id, day: row.get(0)?, report_id: claim.report_id }, claim))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a claim from a row of [`UNDER_KEY`].
+pub(super) fn claim_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Claim> {
+    let trust_of = |word: &str| Trust::parse(word).unwrap_or(Trust::Pending);
+    Ok(Claim {
+        report_id: row.get(1)?,
+        status: Status::parse(row.get_ref(2)?.as_str()?),
+        is_conflicting: row.get(3)?,
+        duplicate_of: row.get(4)?,
+        message_id: MessageId(row.get(5)?),
+        received_at_ms: row.get(6)?,
+        trust: trust_of(row.get_ref(7)?.as_str()?),
+        own_trust: trust_of(row.get_ref(8)?.as_str()?),
+        content: row.get(9)?,
+        records: row.get(10)?,
+        sender: row.get(11)?,
+        names_sender: row.get(12)?,
+    })
 }
 
 /// Brings all reports under a key to the state that they should have.
 pub(super) fn settle(work: &Work<'_>, key: &Key) -> Result<Settlement, StoreError> {
     let held = under_key(work, key)?;
     let claims: Vec<&Claim> = held.iter().map(|(_, claim)| claim).collect();
-    let settled = one_key::settle(&claims);
+    let settled = one_key::settle(&claims, Trust::is_counted_for_tls);
     let mut statement = work.connection.prepare_cached(SET)?;
     for Change { report_id, status, is_conflicting, duplicate_of, trust } in &settled.changes {
         let Some((place, _)) = held.iter().find(|(_, claim)| claim.report_id == *report_id) else { continue };
@@ -420,6 +438,20 @@ pub(super) fn settle(work: &Work<'_>, key: &Key) -> Result<Settlement, StoreErro
 
 /// Removes the reports that a message brought. The keys returned are to be settled afterwards.
 pub(super) fn remove(work: &mut Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
+    let keys = keys_of_message(work, id)?;
+    for key in &keys {
+        for (place, claim) in under_key(work, key)? {
+            if claim.message_id != id {
+                continue;
+            }
+            remove_report(work, place)?;
+        }
+    }
+    Ok(keys)
+}
+
+/// The keys of the reports that a message brought.
+pub(super) fn keys_of_message(work: &Work<'_>, id: MessageId) -> Result<Vec<Key>, StoreError> {
     let mut keys: Vec<Key> = Vec::new();
     let mut statement = work.connection.prepare_cached(OF_MESSAGE)?;
     let rows = statement.query_map([id.0], |row| {
@@ -435,14 +467,6 @@ pub(super) fn remove(work: &mut Work<'_>, id: MessageId) -> Result<Vec<Key>, Sto
         let key = key?;
         if !keys.contains(&key) {
             keys.push(key);
-        }
-    }
-    for key in &keys {
-        for (place, claim) in under_key(work, key)? {
-            if claim.message_id != id {
-                continue;
-            }
-            remove_report(work, place)?;
         }
     }
     Ok(keys)

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::read::count;
 use super::record::Place;
 use super::rollup::{self, Head};
+use super::{StoreError, aggregate, one_key, tls};
 use crate::limits;
+use crate::summary::Trust;
 
 const INTEGRITY: &str = "PRAGMA integrity_check(20)";
 const FOREIGN_KEYS: &str = "PRAGMA foreign_key_check";
@@ -16,7 +17,7 @@ const DOMAINS: &str = "SELECT d.domain_id, d.name, n.name_id FROM domain AS d
     LEFT JOIN name AS n ON n.name = d.name ORDER BY d.name";
 const COUNTED: &str =
     "SELECT day, report_id, last_day, is_future, reporter_id, begin_at, end_at, trust, records,
-    messages, dmarc_pass, status FROM report WHERE domain_id = $1 AND status IN ('counted', 'set-aside')";
+    messages, dmarc_pass, status FROM report WHERE domain_id = $1 AND status IN ('counted', 'set-aside', 'untrusted')";
 const ROLLED_UP: &str = "SELECT MAX(last_day) FROM report WHERE domain_id = $1 AND status = 'rolled-up'";
 const ROLLUP: &str =
     "SELECT day, header_from_id, reporter_id, trust, disposition, dkim, spf, span, messages, records
@@ -27,11 +28,17 @@ const REPORT_ROLLUP: &str =
 const ORPHAN_ROWS: &str =
     "SELECT COUNT(*) FROM (SELECT DISTINCT c.domain_id, c.day, c.report_id FROM record AS c)
     AS c WHERE NOT EXISTS (SELECT 1 FROM report AS r WHERE r.domain_id = c.domain_id AND r.day = c.day
-        AND r.report_id = c.report_id AND r.status IN ('counted', 'set-aside'))
+        AND r.report_id = c.report_id AND r.status IN ('counted', 'set-aside', 'untrusted'))
     AND NOT EXISTS (SELECT 1 FROM leftover AS l WHERE l.report_id = c.report_id)";
-const UNCOUNTED_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM report WHERE status <> 'duplicate'
-    GROUP BY domain_id, reporter_id, external_id, begin_at, end_at
-    HAVING SUM(CASE WHEN status IN ('counted', 'rolled-up') THEN 1 ELSE 0 END) <> 1) AS k";
+const REPORTS_BY_KEY: &str =
+    "SELECT day, report_id, last_day, is_future, status, is_conflicting, duplicate_of,
+    message_id, received_at_ms, trust, own_trust, begin_at, end_at, content_sha256, records, sender,
+    names_sender, domain_id, reporter_id, external_id FROM report
+    ORDER BY domain_id, reporter_id, external_id, begin_at, end_at";
+const TLS_BY_KEY: &str =
+    "SELECT day, report_id, status, is_conflicting, duplicate_of, message_id, received_at_ms,
+    trust, own_trust, content_sha256, policies, sender, names_sender, domain_id, reporter_id, external_id,
+    begin_at, end_at FROM tls_report ORDER BY external_id, reporter_id, begin_at, end_at, domain_id";
 const STRAY_COPIES: &str = "SELECT COUNT(*) FROM report AS r JOIN message AS m ON m.message_id = r.message_id
     WHERE r.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM report AS o
         WHERE o.domain_id = r.domain_id AND o.day = r.day AND o.report_id = r.duplicate_of
@@ -39,9 +46,6 @@ const STRAY_COPIES: &str = "SELECT COUNT(*) FROM report AS r JOIN message AS m O
 const WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM report AS r
     WHERE r.status <> 'rolled-up' AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = r.message_id)";
 
-const TLS_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM tls_report WHERE status <> 'duplicate'
-    GROUP BY domain_id, reporter_id, external_id, begin_at, end_at
-    HAVING SUM(CASE WHEN status = 'counted' THEN 1 ELSE 0 END) <> 1) AS k";
 const TLS_COPIES: &str =
     "SELECT COUNT(*) FROM tls_report AS r JOIN message AS m ON m.message_id = r.message_id
     WHERE r.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM tls_report AS o
@@ -63,10 +67,15 @@ const BOUNCES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM bounce AS b
     WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = b.message_id)";
 const FAILURES_WITHOUT_MESSAGE: &str = "SELECT COUNT(*) FROM failure_report AS q
     WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.message_id = q.message_id)";
+const FAILURE_KEYS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM failure_report GROUP BY domain_id, content_sha256
+    HAVING SUM(CASE WHEN status = 'counted' THEN 1 ELSE 0 END) <> MAX(CASE WHEN trust = 'failed' THEN 0 ELSE 1 END)
+    OR SUM(CASE WHEN (status = 'untrusted') <> (trust = 'failed') THEN 1 ELSE 0 END) > 0
+    OR MAX(CASE WHEN status = 'counted' AND trust = 'verified' THEN 1 ELSE 0 END)
+        <> MAX(CASE WHEN trust = 'verified' THEN 1 ELSE 0 END)) AS k";
 const FAILURE_COPIES: &str = "SELECT COUNT(*) FROM failure_report AS q
-    JOIN message AS m ON m.message_id = q.message_id
-    WHERE q.status = 'duplicate' AND m.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM failure_report AS o
-        WHERE o.domain_id = q.domain_id AND o.content_sha256 = q.content_sha256 AND o.status = 'counted')";
+    WHERE q.status = 'duplicate' AND NOT EXISTS (SELECT 1 FROM failure_report AS o
+        WHERE o.domain_id = q.domain_id AND o.content_sha256 = q.content_sha256 AND o.status = 'counted'
+        AND o.message_id = q.duplicate_of)";
 const TLS_SUMS: &str =
     "SELECT r.report_id, r.policies, r.successful_sessions, r.failed_sessions, COUNT(c.seq),
     COALESCE(SUM(c.successful_sessions), 0), COALESCE(SUM(CASE WHEN c.seq IS NULL THEN 0 ELSE
@@ -129,14 +138,13 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
     }
     for (sql, what) in [
         (ORPHAN_ROWS, "lists of records without their report"),
-        (UNCOUNTED_KEYS, "keys under which not exactly one report counts"),
         (STRAY_COPIES, "copies of reports that are not there"),
         (WITHOUT_MESSAGE, "reports without their message"),
-        (TLS_KEYS, "keys under which not exactly one TLS report counts"),
         (TLS_COPIES, "copies of TLS reports that are not there"),
         (TLS_WITHOUT_MESSAGE, "TLS reports without their message"),
         (BOUNCES_WITHOUT_MESSAGE, "bounces without their message"),
         (FAILURES_WITHOUT_MESSAGE, "failure reports without their message"),
+        (FAILURE_KEYS, "contents of which not exactly one failure report counts that can be believed"),
         (FAILURE_COPIES, "copies of failure reports that are not there"),
         (TLS_ORPHANS, "policies without their TLS report"),
         (TLS_ORPHAN_FAILURES, "failures without their policy"),
@@ -157,7 +165,34 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
         verify_domain(connection, domain_id, &name, name_id, &mut found)?;
     }
     verify_tls(connection, &mut found)?;
+    verify_keys(connection, &mut found)?;
     Ok(found)
+}
+
+/// Judges every key anew: which report counts, and with what trust.
+fn verify_keys(connection: &Connection, found: &mut Verification) -> Result<(), StoreError> {
+    /// Domain, reporter, id and period.
+    type Key = (i64, i64, String, i64, i64);
+    let mut statement = connection.prepare(REPORTS_BY_KEY)?;
+    let rows = statement.query_map([], |row| {
+        let key: Key = (row.get(17)?, row.get(18)?, row.get(19)?, row.get(11)?, row.get(12)?);
+        Ok((key, aggregate::claim_of(row)?))
+    })?;
+    let reports = one_key::unsettled(rows, Trust::is_counted)?;
+    let mut statement = connection.prepare(TLS_BY_KEY)?;
+    let rows = statement.query_map([], |row| {
+        let key: Key = (row.get(13)?, row.get(14)?, row.get(15)?, row.get(16)?, row.get(17)?);
+        Ok((key, tls::claim_of(row)?))
+    })?;
+    let of_tls = one_key::unsettled(rows, Trust::is_counted_for_tls)?;
+    for (wrong, what) in [(reports, "report"), (of_tls, "TLS report")] {
+        if wrong > 0 {
+            found.differ(format!(
+                "{wrong} keys under which another {what} should count, or with another trust"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Recounts the TLS reports.

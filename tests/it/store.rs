@@ -10,6 +10,7 @@ pub(crate) mod make;
 mod querying;
 mod receiving;
 mod schema;
+mod trust;
 mod upkeep;
 
 pub(crate) use make::options;

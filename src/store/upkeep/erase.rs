@@ -204,7 +204,7 @@ fn remove_report(work: &mut Work<'_>, domain_id: i64) -> Result<bool, StoreError
     let key = (domain_id, place.day, place.report_id);
     work.connection.prepare_cached(DELETE_DEVIATIONS)?.execute(key)?;
     work.connection.prepare_cached(DELETE_REPORT)?.execute(key)?;
-    if matches!(status.as_str(), "counted" | "set-aside") {
+    if matches!(status.as_str(), "counted" | "set-aside" | "untrusted") {
         rows::remove_records(work, place, records)?;
     }
     Ok(true)

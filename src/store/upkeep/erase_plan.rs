@@ -143,10 +143,10 @@ const OTHERS_OF_DOMAIN: &str = "SELECT
 const BOUNCES_OF: &str = "SELECT COUNT(*) FROM bounce WHERE message_id = $1";
 const IS_THERE: &str = "SELECT 1 FROM message WHERE message_id = $1";
 const SIZE_OF_MESSAGE: &str =
-    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN status IN ('counted', 'set-aside') THEN records ELSE 0 END), 0)
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN status IN ('counted', 'set-aside', 'untrusted') THEN records ELSE 0 END), 0)
     FROM report WHERE message_id = $1";
 const SIZE_OF_DOMAIN: &str =
-    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN r.status IN ('counted', 'set-aside') THEN r.records ELSE 0 END), 0)
+    "SELECT COUNT(*), COALESCE(SUM(CASE WHEN r.status IN ('counted', 'set-aside', 'untrusted') THEN r.records ELSE 0 END), 0)
     FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id WHERE d.name = $1";
 
 /// See [`super::super::Reader::erase_plan`].

@@ -76,9 +76,10 @@ fn of_conflicting_reports_one_counts_whole() {
         )
     };
     type Case = (&'static str, [(Sketch, Trust); 2], u64, usize);
-    let cases: [Case; 4] = [
+    let cases: [Case; 5] = [
         ("verified first", [(two("1"), Trust::Imported), (passing("1", 7), Trust::Verified)], 7, 1),
-        ("more records", [(passing("1", 7), Trust::Imported), (two("1"), Trust::Unverified)], 30, 1),
+        ("more records", [(passing("1", 7), Trust::Unverified), (two("1"), Trust::Unverified)], 30, 1),
+        ("no proof", [(passing("1", 7), Trust::Imported), (two("1"), Trust::Unverified)], 7, 0),
         ("the earlier", [(passing("1", 7), Trust::Imported), (passing("1", 8), Trust::Imported)], 7, 0),
         ("verified stays", [(passing("1", 7), Trust::Verified), (two("1"), Trust::Unverified)], 7, 0),
     ];
@@ -435,23 +436,35 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What should count, by the rules, from all messages as last read: keys to (verified, records, earlier).
+/// How good a claim a mail gives its reports, all by the same sender: verified, read from a file, the rest, failed.
+fn rank(trust: Trust) -> u8 {
+    match trust {
+        Trust::Verified => 3,
+        Trust::Imported => 2,
+        Trust::Unverified | Trust::Pending => 1,
+        Trust::Failed => 0,
+    }
+}
+
+/// What should count, by the rules, from all messages as last read: keys to (rank, records, earlier).
 fn expected(pool: &[Sketch], messages: &[(Vec<usize>, Trust)]) -> (u64, u64, u64) {
-    let mut keys: BTreeMap<String, BTreeMap<usize, (Trust, usize)>> = BTreeMap::new();
+    let mut keys: BTreeMap<String, BTreeMap<usize, (u8, std::cmp::Reverse<usize>)>> = BTreeMap::new();
     for (at, (reports, trust)) in messages.iter().enumerate() {
         for report in reports {
             let sketch = &pool[*report];
             let key = format!("{} {} {} {}", sketch.domain, sketch.org, sketch.id, sketch.begin);
-            let group = keys.entry(key).or_default().entry(*report).or_insert((*trust, at));
-            group.0 = group.0.max(*trust);
+            let claim = (rank(*trust), std::cmp::Reverse(at));
+            let group = keys.entry(key).or_default().entry(*report).or_insert(claim);
+            // The first of the best copies.
+            *group = claim.max(*group);
         }
     }
     let mut sums = (0, 0, 0);
     for groups in keys.values() {
-        let best = groups.iter().max_by_key(|(report, (trust, first))| {
-            (*trust == Trust::Verified, pool[**report].lines.len(), std::cmp::Reverse(*first))
-        });
-        let digest = pool[*best.unwrap().0].digest();
+        let believed = groups.iter().filter(|(_, (rank, _))| *rank > 0);
+        let best = believed.max_by_key(|(report, (rank, first))| (*rank, pool[**report].lines.len(), *first));
+        let Some(best) = best else { continue };
+        let digest = pool[*best.0].digest();
         sums = (sums.0 + 1, sums.1 + digest.messages, sums.2 + digest.dmarc_pass);
     }
     sums
