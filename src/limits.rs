@@ -536,6 +536,38 @@ pub const SELECTOR_KEYS: usize = 4;
 pub const ARC_INSTANCES: u32 = 50;
 /// Names of one address that are led back to it; RFC 7208 §5.5 has the same number.
 pub const REVERSE_NAMES: usize = 10;
+/// Questions to DNS for the verification of one message; a usual one asks 10 to 20.
+pub const VERIFY_QUESTIONS: usize = 60;
+/// Time for it, of one try.
+pub const VERIFY_TIME: Duration = Duration::from_secs(20);
+/// Age of a message from which on a key that is missing or revoked says nothing: signers rotate keys after days.
+pub const KEY_GONE_AFTER: Duration = Duration::from_secs(7 * 86_400);
+/// Questions for the mail of one peer (IPv6: one /64) within [`VERIFY_CAP_TIME`]; what is above waits.
+pub const VERIFY_PEER_QUESTIONS: usize = 6_000;
+/// The same for all mail together of which no peer is proven: from mailboxes, and from relays that do not tell.
+pub const VERIFY_UNPROVEN_QUESTIONS: usize = 60_000;
+/// The time in which these are counted.
+pub const VERIFY_CAP_TIME: Duration = Duration::from_secs(3_600);
+/// Peers that are counted apart; further ones share one count.
+pub const VERIFY_PEERS: usize = 10_000;
+/// Wait before a verification is tried again that DNS did not answer; doubled with each try.
+pub const VERIFY_RETRY_FIRST: Duration = Duration::from_secs(300);
+/// The longest such wait.
+pub const VERIFY_RETRY_LONGEST: Duration = Duration::from_secs(6 * 3_600);
+/// From the first try to the last: sending hosts give up after days too (RFC 5321 §4.5.4.1).
+pub const VERIFY_RETRY_FOR: Duration = Duration::from_secs(2 * 86_400);
+/// Messages that are verified at one time.
+pub const VERIFY_AT_ONCE: usize = 16;
+/// Bytes of the messages that are verified at one time; a larger one is verified alone.
+pub const VERIFY_BYTES: u64 = 64 * 1024 * 1024;
+/// Lines of evidence kept of one verification: more than an honest message has.
+pub const EVIDENCE_LINES: usize = 60;
+/// Characters of one text in such a line.
+pub const EVIDENCE_TEXT_CHARS: usize = 400;
+/// Questions without an answer that are kept of one verification.
+pub const EVIDENCE_QUESTIONS: usize = 10;
+/// Selectors kept of what arrives, over all domains: a stranger may sign with any number.
+pub const ARRIVAL_SELECTORS: u32 = 10_000;
 /// Name servers of a zone that are looked at; the root has 13.
 pub const HEALTH_SERVERS: usize = 16;
 /// Names that mail records lead to and that are looked at; an SPF tree has ten terms.

@@ -45,6 +45,16 @@ impl Signatures {
         }
     }
 
+    /// For a message that came long ago: a key that is missing or revoked now may have been there then, so that
+    /// nothing is known of its signatures.
+    pub fn excuse_missing_keys(&mut self) {
+        for verdict in &mut self.verdicts {
+            if let Reason::KeyMissing(name) | Reason::KeyUnusable(name, KeyFault::Revoked) = &verdict.reason {
+                verdict.reason = Reason::KeyGone(name.clone());
+            }
+        }
+    }
+
     /// True if some verdict waits for DNS, and asking again later may change the whole.
     pub fn is_open(&self) -> bool {
         self.verdicts.iter().any(|verdict| verdict.result() == DkimResult::TempError)
@@ -100,6 +110,8 @@ pub enum DkimResult {
     TempError,
     /// It will never be known.
     PermError,
+    /// It cannot be known here any more, and says nothing against the signer. No word of RFC 8601.
+    NotKnown,
 }
 
 impl DkimResult {
@@ -113,6 +125,7 @@ impl DkimResult {
             Self::Neutral => "neutral",
             Self::TempError => "temperror",
             Self::PermError => "permerror",
+            Self::NotKnown => "not-known",
         }
     }
 }
@@ -141,6 +154,9 @@ pub enum Reason {
     /// No key at the selector.
     #[error("no key is published at {0}")]
     KeyMissing(Name),
+    /// No key at the selector any more, so long after the message came that it may have been there.
+    #[error("no key is published at {0} any more; it may have been when the message came")]
+    KeyGone(Name),
     /// Other texts at the selector.
     #[error("what is published at {0} is no key")]
     KeyOtherText(Name),
@@ -223,6 +239,7 @@ impl Reason {
             | Self::HeaderTooLarge
             | Self::KeyUnusable(_, KeyFault::TooShort(_) | KeyFault::TooLong(_)) => DkimResult::Policy,
             Self::KeyNotKnown(..) => DkimResult::TempError,
+            Self::KeyGone(_) => DkimResult::NotKnown,
             Self::KeyMissing(_)
             | Self::KeyOtherText(_)
             | Self::KeyUnusable(..)
@@ -256,6 +273,7 @@ impl Reason {
             Self::Sha1 => "sha1",
             Self::OddBlanks => "odd-blanks",
             Self::KeyMissing(_) => "key-missing",
+            Self::KeyGone(_) => "key-gone",
             Self::KeyOtherText(_) => "key-other-text",
             Self::KeyNotKnown(..) => "key-not-known",
             Self::KeyUnusable(_, fault) => match fault {
@@ -599,4 +617,4 @@ pub(in crate::authentication) fn cut(value: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

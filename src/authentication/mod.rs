@@ -6,8 +6,11 @@
 pub mod arc;
 pub mod dkim;
 pub mod dmarc;
+pub mod evidence;
 pub mod from_header;
 pub mod key;
 pub mod results;
 pub mod reverse;
 pub mod spf;
+pub mod trust;
+pub mod verify;

@@ -151,7 +151,7 @@ fn every_state_of_the_key_is_told() {
 }
 
 /// A message signed by tags of the test's own, with the simple forms.
-fn signed_with(tags: &str, key: &SigningKey, message: &str) -> String {
+pub(in crate::authentication) fn signed_with(tags: &str, key: &SigningKey, message: &str) -> String {
     // The signer signs what it is given: its field is rewritten and computed again through its own way.
     let raw = RawMessage::new(message.as_bytes());
     let length = tags.split("l=").nth(1).and_then(|rest| rest.split(';').next()?.trim().parse().ok());
