@@ -145,12 +145,20 @@ pub static ERASED: &[Column<EraseRow>] = &[
         "texts",
         Kind::Count("rows"),
         Show::Whole,
-        "Rows of other reports that name the mailbox: the texts go, the counts stay.",
+        "Rows of others that name the mailbox: the name is replaced, the counts stay.",
         |row| Value::Count(row.plan.texts.len() as u64),
     ),
     Column::new("probes", "probes", Kind::Count("probes"), Show::Whole, "Probes.", |row| {
         Value::Count(len(&row.plan.probes))
     }),
+    Column::new(
+        "mailboxes",
+        "accounts",
+        Kind::Count("accounts"),
+        Show::Whole,
+        "Mailboxes elsewhere named like it: how far they were read is forgotten.",
+        |row| Value::Count(len(&row.plan.mailboxes)),
+    ),
     Column::new(
         "domains",
         "domains",

@@ -42,6 +42,9 @@ pub(super) fn open_writer(
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.busy_timeout(busy)?;
     prepare_file(&connection, path, SCHEMA, SCHEMA_VERSION, STEPS)?;
+    // What is removed from a page that is written anyway is overwritten there, so that no old copy of a row stays in a
+    // page that is in use: free pages are given back, and `db erase` leaves nothing.
+    connection.pragma_update_and_check(None, "secure_delete", "FAST", |_| Ok(()))?;
     // A reply to a client must survive a power failure: the log is synced at each commit.
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;

@@ -4,6 +4,7 @@
 
 mod counting;
 mod dns;
+mod erasing;
 mod failing;
 mod long_tls;
 pub(crate) mod make;

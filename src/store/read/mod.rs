@@ -43,7 +43,7 @@ use crate::summary::{
 pub use message::StoredMessage;
 pub(super) use message::{count, strings};
 pub use probe::{StoredAttempt, StoredProbe, StoredStep};
-pub(super) use scope::{below_pattern, holds_pattern};
+pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
 pub use unreadable::UnreadablePart;
 

@@ -198,7 +198,7 @@ pub(in super::super) fn below_pattern(name: &str) -> String {
 }
 
 /// The pattern of all lower-case names that hold `text` in any case, for `LIKE ... ESCAPE '!'`.
-pub(in super::super) fn holds_pattern(text: &str) -> String {
+pub(super) fn holds_pattern(text: &str) -> String {
     format!("%{}%", literal(&text.to_lowercase()))
 }
 

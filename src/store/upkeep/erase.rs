@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::super::reprocess::{mark_one, remove_derived, settle_removed};
 use super::super::writer::{Work, Writer};
 use super::super::{MessageId, Reader, StoreError, raw};
-use super::erase_plan::{ErasePlan, NamingText, TEXTS};
+use super::erase_plan::ErasePlan;
+use super::naming::{self, NamingText};
 use super::{in_slices, others, prune, rows, slice_time, space};
 use crate::clock;
 
@@ -16,8 +17,10 @@ pub struct Erased {
     pub messages: u64,
     /// Mails of which only the bytes were removed.
     pub raws: u64,
-    /// Texts in rows of reports that were removed.
+    /// Rows in which the name was replaced.
     pub texts: u64,
+    /// Mailboxes elsewhere of which it is forgotten how far they were read.
+    pub mailboxes: u64,
     /// Probes.
     pub probes: u64,
     /// Policy domains with all their reports and sums.
@@ -49,22 +52,22 @@ pub(in super::super) fn erase(
     plan: &ErasePlan,
 ) -> Result<Erased, StoreError> {
     // What was removed is overwritten, not only given free.
-    secure(writer, true)?;
+    secure(writer, "ON")?;
     let result = erase_all(writer, reader, plan).and_then(|erased| {
         space::give_back(writer, &|| false)?;
         Ok(erased)
     });
-    let ended = secure(writer, false);
+    let ended = secure(writer, "FAST");
     let erased = result?;
     ended?;
     space::checkpoint(writer, true)?;
     Ok(erased)
 }
 
-/// Switches overwriting on or off.
-fn secure(writer: &Writer, is_on: bool) -> Result<(), StoreError> {
+/// Sets how far what is removed is overwritten; see [`super::super::database::open_writer`].
+fn secure(writer: &Writer, how: &'static str) -> Result<(), StoreError> {
     writer.run(move |work| {
-        work.connection.pragma_update_and_check(None, "secure_delete", is_on, |_| Ok(()))?;
+        work.connection.pragma_update_and_check(None, "secure_delete", how, |_| Ok(()))?;
         Ok(())
     })
 }
@@ -104,9 +107,13 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
         }
     }
     (erased.texts, _) = in_slices(writer, plan.texts.clone(), &|| false, |work, text: &NamingText| {
-        clear(work, text)?;
+        naming::clear(work, text)?;
         Ok(1)
     })?;
+    for account in plan.mailboxes.clone() {
+        writer.run(move |work| naming::forget_account(work, &account))?;
+        erased.mailboxes += 1;
+    }
     let tokens = plan.probes.clone();
     (erased.probes, _) = in_slices(writer, tokens, &|| false, |work, token: &String| {
         rows::remove_probe(work, token)?;
@@ -124,18 +131,6 @@ fn copies(reader: &Reader) -> Result<HashMap<MessageId, Vec<MessageId>>, StoreEr
         found.entry(MessageId(row.get(0)?)).or_default().push(MessageId(row.get(1)?));
     }
     Ok(found)
-}
-
-/// Removes a text that names somebody, and keeps its row.
-fn clear(work: &mut Work<'_>, text: &NamingText) -> Result<(), StoreError> {
-    let Some((_, sql)) = TEXTS.get(text.at) else { return Ok(()) };
-    let pattern: &dyn rusqlite::ToSql = &text.pattern;
-    let keys = text.key.iter().map(|key| -> &dyn rusqlite::ToSql { key });
-    let parameters: Vec<&dyn rusqlite::ToSql> = std::iter::once(pattern).chain(keys).collect();
-    work.connection.prepare_cached(sql)?.execute(parameters.as_slice())?;
-    // Names and reporters are known by their texts.
-    work.cache.clear();
-    Ok(())
 }
 
 /// Removes the bytes of a message, unless a copy of it that stays has the same. Gives the number of its slices' row.

@@ -1,12 +1,15 @@
 //! What belongs to a mailbox or a domain: looked up before anything is removed.
 
+use std::collections::HashSet;
 use std::io::Read as _;
 
-use super::super::read::{below_pattern, count, holds_pattern, strings};
+use super::super::read::{below_pattern, count, strings};
 use super::super::{MessageId, Reader, StoreError};
+use super::naming::{self, Names, NamingText};
 use crate::limits;
 use crate::mail::{Address, DomainName};
 use crate::probe::token::KeyRing;
+use crate::reports::failure::Redactor;
 use crate::reports::search::{Needle, file_holds, mail_holds};
 
 /// Whose data is to be removed.
@@ -26,8 +29,10 @@ pub struct ErasePlan {
     pub messages: Vec<MessageId>,
     /// Mails that also brought something for others, and reports that only name the mailbox: only their bytes go.
     pub bytes_of: Vec<MessageId>,
-    /// Texts in rows that name the mailbox: the texts go, the rows stay.
+    /// Rows of others with texts that name the mailbox: it is replaced there, and the rows stay.
     pub texts: Vec<NamingText>,
+    /// Accounts of mailboxes elsewhere that are named like it: how far they were read is forgotten.
+    pub mailboxes: Vec<String>,
     /// Probes, by token.
     pub probes: Vec<String>,
     /// Policy domains: all reports for them, with rows and sums.
@@ -43,74 +48,6 @@ pub struct ErasePlan {
     /// Recipients of bounces and other notices in the above.
     pub bounces: u64,
 }
-
-/// A text in a row that names somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamingText {
-    /// Which of [`TEXTS`].
-    pub(super) at: usize,
-    /// The pattern of what is named.
-    pub(super) pattern: String,
-    /// The key of the row.
-    pub(super) key: Vec<i64>,
-}
-
-/// Where texts of reports may name somebody: how rows are found (the pattern is the only parameter), and how the texts are
-/// cleared (the pattern, then the key).
-pub(super) const TEXTS: [(&str, &str); 7] = [
-    (
-        "SELECT domain_id, day, report_id FROM report WHERE lower(COALESCE(email, '') || ' ' ||
-            COALESCE(extra_contact_info, '') || ' ' || COALESCE(org_name, '')) LIKE $1 ESCAPE '!'",
-        "UPDATE report SET email = CASE WHEN lower(email) LIKE $1 ESCAPE '!' THEN NULL ELSE email END,
-            extra_contact_info = CASE WHEN lower(extra_contact_info) LIKE $1 ESCAPE '!' THEN NULL
-                ELSE extra_contact_info END,
-            org_name = CASE WHEN lower(org_name) LIKE $1 ESCAPE '!' THEN NULL ELSE org_name END
-            WHERE domain_id = $2 AND day = $3 AND report_id = $4",
-    ),
-    (
-        "SELECT domain_id, day, report_id FROM tls_report WHERE lower(COALESCE(contact_info, '') || ' ' ||
-            COALESCE(organization_name, '')) LIKE $1 ESCAPE '!'",
-        "UPDATE tls_report SET
-            contact_info = CASE WHEN lower(contact_info) LIKE $1 ESCAPE '!' THEN NULL ELSE contact_info END,
-            organization_name = CASE WHEN lower(organization_name) LIKE $1 ESCAPE '!' THEN NULL
-                ELSE organization_name END
-            WHERE domain_id = $2 AND day = $3 AND report_id = $4",
-    ),
-    (
-        "SELECT reporter_id FROM reporter WHERE lower(COALESCE(email, '') || ' ' || COALESCE(org_name, '') || ' ' ||
-            name_key) LIKE $1 ESCAPE '!'",
-        "UPDATE reporter SET email = CASE WHEN lower(email) LIKE $1 ESCAPE '!' THEN NULL ELSE email END,
-            org_name = CASE WHEN lower(org_name) LIKE $1 ESCAPE '!' THEN NULL ELSE org_name END,
-            name_key = CASE WHEN name_key LIKE $1 ESCAPE '!' THEN 'erased ' || reporter_id ELSE name_key END
-            WHERE reporter_id = $2",
-    ),
-    (
-        "SELECT domain_id, day, report_id, seq FROM deviation
-            WHERE lower(original || ' ' || used || ' ' || place) LIKE $1 ESCAPE '!'",
-        "UPDATE deviation SET original = CASE WHEN lower(original) LIKE $1 ESCAPE '!' THEN '' ELSE original END,
-            used = CASE WHEN lower(used) LIKE $1 ESCAPE '!' THEN '' ELSE used END,
-            place = CASE WHEN lower(place) LIKE $1 ESCAPE '!' THEN '' ELSE place END
-            WHERE domain_id = $2 AND day = $3 AND report_id = $4 AND seq = $5",
-    ),
-    (
-        "SELECT name_id FROM name WHERE lower(name) LIKE $1 ESCAPE '!'",
-        "UPDATE name SET name = 'erased ' || name_id WHERE lower(name) LIKE $1 ESCAPE '!' AND name_id = $2",
-    ),
-    (
-        "SELECT auth_set_id, seq FROM auth_result WHERE lower(COALESCE(domain, '') || ' ' || COALESCE(selector, '')
-            || ' ' || COALESCE(human_result, '') || ' ' || COALESCE(written, '')) LIKE $1 ESCAPE '!'",
-        "UPDATE auth_result SET domain = CASE WHEN lower(domain) LIKE $1 ESCAPE '!' THEN NULL ELSE domain END,
-            selector = CASE WHEN lower(selector) LIKE $1 ESCAPE '!' THEN NULL ELSE selector END,
-            human_result = CASE WHEN lower(human_result) LIKE $1 ESCAPE '!' THEN NULL ELSE human_result END,
-            written = CASE WHEN lower(written) LIKE $1 ESCAPE '!' THEN NULL ELSE written END
-            WHERE auth_set_id = $2 AND seq = $3",
-    ),
-    (
-        "SELECT reason_set_id, seq FROM reason WHERE lower(COALESCE(comment, '')) LIKE $1 ESCAPE '!'",
-        "UPDATE reason SET comment = NULL WHERE lower(comment) LIKE $1 ESCAPE '!'
-            AND reason_set_id = $2 AND seq = $3",
-    ),
-];
 
 const MESSAGES: &str = "SELECT m.message_id, m.mail_from, m.rcpt_to, m.header_from,
     EXISTS (SELECT 1 FROM raw AS r WHERE r.raw_id = m.raw_id), m.file_name IS NOT NULL,
@@ -234,16 +171,6 @@ fn of_address(reader: &Reader, address: &Address, keys: &KeyRing) -> Result<Eras
             if row.get(6)? { plan.bytes_of.push(id) } else { plan.messages.push(id) }
         }
     }
-    let pattern = holds_pattern(&mailbox.clear);
-    for (at, (find, _)) in TEXTS.iter().enumerate() {
-        let mut statement = reader.connection().prepare(find)?;
-        let columns = statement.column_count();
-        let mut rows = statement.query([&pattern])?;
-        while let Some(row) = rows.next()? {
-            let key = (0..columns).map(|column| row.get(column)).collect::<Result<_, _>>()?;
-            plan.texts.push(NamingText { at, pattern: pattern.clone(), key });
-        }
-    }
     let mut statement = reader.connection().prepare(PROBES)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -254,6 +181,13 @@ fn of_address(reader: &Reader, address: &Address, keys: &KeyRing) -> Result<Eras
             plan.probes.push(row.get(0)?);
         }
     }
+    let mut names = vec![mailbox.clear.clone(), Redactor::new(&keys.redaction_key()).address(&mailbox.clear)];
+    names.extend(mailbox.pseudonyms);
+    let names = Names(names);
+    let messages: HashSet<MessageId> = plan.messages.iter().copied().collect();
+    let probes: HashSet<String> = plan.probes.iter().cloned().collect();
+    plan.texts = naming::find(reader, &names, &messages, &probes)?;
+    plan.mailboxes = naming::accounts(reader, &names)?;
     Ok(plan)
 }
 

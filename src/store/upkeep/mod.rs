@@ -6,6 +6,7 @@
 mod backup;
 mod erase;
 mod erase_plan;
+mod naming;
 mod others;
 mod prune;
 mod rows;
@@ -20,7 +21,8 @@ use crate::probe::token::KeyRing;
 
 pub use backup::BackupReport;
 pub use erase::Erased;
-pub use erase_plan::{ErasePlan, EraseTarget, NamingText};
+pub use erase_plan::{ErasePlan, EraseTarget};
+pub use naming::NamingText;
 pub use prune::{Pruned, Retention};
 
 pub(super) use backup::backup;
