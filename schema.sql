@@ -523,6 +523,7 @@ CREATE TABLE dns_event (
 ) STRICT;
 
 CREATE INDEX dns_event_domain ON dns_event (domain, at_ms);
+CREATE INDEX dns_event_at ON dns_event (at_ms);
 
 -- One row: the last check of one watched domain.
 CREATE TABLE dns_check (

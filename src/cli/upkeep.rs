@@ -64,6 +64,14 @@ pub static PRUNED: &[Column<Pruned>] = &[
         Value::Count(row.probes)
     }),
     Column::new(
+        "dns",
+        "dns",
+        Kind::Count("events"),
+        Show::Whole,
+        "What happened in DNS, and findings that are gone; what is known of each record stays.",
+        |row| Value::Count(row.dns),
+    ),
+    Column::new(
         "returned_bytes",
         "bytes returned",
         Kind::Count("bytes"),

@@ -359,12 +359,13 @@ fn read_route(
 /// `[retention]`.
 fn read_retention(section: &Section<'_, '_>) -> RetentionSettings {
     let mut retention = RetentionSettings::with_defaults();
-    let places: [(&'static str, &mut Duration, &'static str); 5] = [
+    let places: [(&'static str, &mut Duration, &'static str); 6] = [
         ("raw_failures", &mut retention.raw_failures, "7d"),
         ("raw", &mut retention.raw, "90d"),
         ("raw_unread", &mut retention.raw_unread, "400d"),
         ("rows", &mut retention.rows, "800d"),
         ("clear_text", &mut retention.clear_text, "30d"),
+        ("dns_history", &mut retention.dns_history, "800d"),
     ];
     for (key, place, example) in places {
         if let Some(duration) = section.duration(key, example) {

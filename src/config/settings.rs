@@ -134,7 +134,7 @@ pub struct ReceiverSettings {
     pub trusted_relays: Vec<Network>,
 }
 
-/// How long things are kept (design: raw failure reports 7 days, other raw mail 90, unread 400, rows 800).
+/// How long things are kept (design: raw failure reports 7 days, other raw mail 90, unread 400, rows and DNS 800).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionSettings {
     /// Raw failure reports.
@@ -147,6 +147,8 @@ pub struct RetentionSettings {
     pub rows: Duration,
     /// Local parts and subjects in clear.
     pub clear_text: Duration,
+    /// What happened in DNS.
+    pub dns_history: Duration,
 }
 
 /// A server that takes our probes.
@@ -327,6 +329,7 @@ impl RetentionSettings {
             raw_unread: self.raw_unread,
             rows: self.rows,
             clear_text: self.clear_text,
+            dns_history: self.dns_history,
         }
     }
 
@@ -339,6 +342,7 @@ impl RetentionSettings {
             raw_unread: days(400),
             rows: days(800),
             clear_text: days(30),
+            dns_history: days(800),
         }
     }
 }

@@ -188,6 +188,18 @@ impl Name {
         Self::from_labels(octets.iter().map(Vec::as_slice))
     }
 
+    /// The name that this one becomes where all below `owner` stands below `target` (DNAME, RFC 6672 §2.2); nothing
+    /// if it is not below `owner`. Errors: the new name is too long.
+    pub fn moved(&self, owner: &Self, target: &Self) -> Result<Option<Self>, NameError> {
+        if self == owner || !self.is_within(owner) {
+            return Ok(None);
+        }
+        let mut labels = self.wire_labels();
+        labels.truncate(labels.len().saturating_sub(owner.label_count()));
+        labels.extend(target.wire_labels());
+        Self::from_labels(labels.iter().map(Vec::as_slice)).map(Some)
+    }
+
     /// True if this is `other` or stands below it.
     pub fn is_within(&self, other: &Self) -> bool {
         other.is_root() || self == other || self.last_labels(other.label_count()) == *other
@@ -265,6 +277,20 @@ mod tests {
         assert_eq!(Name::from_dotted(&"a".repeat(64)), Err(NameError::LongLabel));
         assert_eq!(Name::from_dotted(&["abcdefg"; 32].join(".")), Err(NameError::LongName));
         assert_eq!(Name::from_dotted("example.com").unwrap().below("a."), Name::from_dotted("a.example.com"));
+    }
+
+    #[test]
+    fn names_move_with_the_tree_above_them() {
+        let name = |text: &str| Name::from_dotted(text).unwrap();
+        let moved = |text: &str, owner: &str, target: &str| name(text).moved(&name(owner), &name(target));
+        assert_eq!(moved("a.b.old.test", "old.test", "new.example"), Ok(Some(name("a.b.new.example"))));
+        assert_eq!(moved("a.old.test", "old.test", "."), Ok(Some(name("a"))));
+        // The owner itself stays, and so do names that only end alike.
+        assert_eq!(moved("old.test", "old.test", "new.example"), Ok(None));
+        assert_eq!(moved("a.cold.test", "old.test", "new.example"), Ok(None));
+        let long = ["abcdefg"; 30].join(".");
+        assert_eq!(name(&long).below("a.b").map(|long| long.label_count()), Ok(32));
+        assert_eq!(moved("abcdefghijklmn.old.test", "old.test", &long), Err(NameError::LongName));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 /// Every row of how a server can misbehave.
 mod answers;
 
+/// Bad input through the resolver and through whole checks of a domain.
+mod hostile;
+
 /// Signed zones on a real server.
 mod signed;
 

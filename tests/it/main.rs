@@ -26,6 +26,9 @@ mod tls_reports;
 /// `dns check`, `dns watch`.
 mod dns_commands;
 
+/// The third-party cases about DNS.
+mod dns_cases;
+
 /// Failure reports and other feedback.
 mod failure_reports;
 

@@ -54,6 +54,71 @@ fn strings(mut octets: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(strings)
 }
 
+/// The target of a DNAME record (RFC 6672 §2.1), which is never compressed; an error if it is no name.
+fn dname_target(mut octets: &[u8]) -> Result<Name, NameError> {
+    let mut labels = Vec::new();
+    loop {
+        let Some((&length, rest)) = octets.split_first() else { return Err(NameError::EmptyLabel) };
+        if length == 0 {
+            return Name::from_labels(labels);
+        }
+        let split = rest.split_at_checked(usize::from(length));
+        let (label, rest) = split.ok_or(NameError::LongLabel)?;
+        labels.push(label);
+        octets = rest;
+    }
+}
+
+/// Where the DNAME records of a message lead a name, with the TTL; of several, the one nearest to the name.
+///
+/// Errors: a target that is no name, or too long a name below it.
+fn dname_of(message: &Message, name: &Name) -> Result<Option<(Name, u32)>, NameError> {
+    let mut nearest: Option<(usize, Name, u32)> = None;
+    for record in message.answers.iter().filter(|record| record.record_type() == rr::RecordType::DNAME) {
+        let RData::Unknown { rdata, .. } = &record.data else { continue };
+        let Ok(owner) = from_wire(&record.name) else { continue };
+        let labels = owner.label_count();
+        if *name == owner || !name.is_within(&owner) {
+            continue;
+        }
+        let Some(moved) = name.moved(&owner, &dname_target(&rdata.anything)?)? else { continue };
+        let is_nearer = |(known, target, _): &(usize, Name, u32)| (labels, target) > (*known, &moved);
+        if nearest.as_ref().is_none_or(is_nearer) {
+            nearest = Some((labels, moved, record.ttl));
+        }
+    }
+    Ok(nearest.map(|(_, moved, ttl)| (moved, ttl)))
+}
+
+/// The owner of the DNAME record by which a message moves a name, if it does.
+pub(super) fn dname_owner(message: &Message, name: &Name) -> Option<Name> {
+    // A name that is an alias itself is moved by nothing; what a server makes of the DNAME record is no such alias.
+    let (moved, _) = dname_of(message, name).ok().flatten()?;
+    let is_other = |record: &Record| match &record.data {
+        RData::CNAME(target) => {
+            from_wire(&record.name).is_ok_and(|owner| owner == *name)
+                && from_wire(target).is_ok_and(|target| target != moved)
+        }
+        _ => false,
+    };
+    if message.answers.iter().any(is_other) {
+        return None;
+    }
+    let dnames = message.answers.iter().filter(|record| record.record_type() == rr::RecordType::DNAME);
+    let owners = dnames.filter_map(|record| from_wire(&record.name).ok());
+    owners.filter(|owner| name != owner && name.is_within(owner)).max_by_key(Name::label_count)
+}
+
+/// Writes the targets of DNAME records in lower case, as they are signed (RFC 4034 §6.2): hickory knows no such record
+/// and leaves them as they came. No length octet is a letter.
+pub(super) fn lower_dname(message: &mut Message) {
+    for record in message.answers.iter_mut().filter(|record| record.record_type() == rr::RecordType::DNAME) {
+        if let RData::Unknown { rdata, .. } = &mut record.data {
+            rdata.anything.make_ascii_lowercase();
+        }
+    }
+}
+
 /// What a record holds; an error if it holds a name that is none.
 fn record_data(data: &RData) -> Result<RecordData, NameError> {
     let seconds = |value: i32| u32::from_be_bytes(value.to_be_bytes());
@@ -185,6 +250,10 @@ impl Trail {
                     return Some(self.stop(Cause::Malformed, detail));
                 }
             };
+            if self.record_type == RecordType::Cname {
+                // Asked for an alias itself, the one that follows from a DNAME record is the answer.
+                return Some(self.finish(Outcome::Records(vec![RecordData::Cname(target)])));
+            }
             let is_loop = target == self.name || self.aliases.contains(&target);
             self.aliases.push(target.clone());
             if is_loop {
@@ -248,11 +317,9 @@ impl Trail {
         Ok(records)
     }
 
-    /// Where the current name's alias leads; notes its TTL. Of several aliases, which must not be, the least.
+    /// Where the current name's alias leads; notes its TTL. Of several aliases, which must not be, the least; without
+    /// one, what a DNAME record above makes of the name (RFC 6672 §3.2).
     fn alias(&mut self, message: &Message) -> Result<Option<Name>, NameError> {
-        if self.record_type == RecordType::Cname {
-            return Ok(None);
-        }
         let mut least: Option<(Name, u32)> = None;
         for record in self.at_current(message) {
             if let RData::CNAME(target) = &record.data {
@@ -262,7 +329,11 @@ impl Trail {
                 }
             }
         }
-        Ok(least.map(|(target, ttl)| {
+        let found = match least {
+            Some(found) => Some(found),
+            None => dname_of(message, &self.current)?,
+        };
+        Ok(found.map(|(target, ttl)| {
             self.shorten(ttl);
             target
         }))

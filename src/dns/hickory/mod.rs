@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{Edns, Message, Query};
+use hickory_resolver::proto::rr::RecordType as Wire;
 use tokio::sync::Semaphore;
 
 pub use direct::{AskServer, AskingServer, DirectAnswer, DirectServers};
@@ -119,15 +120,20 @@ impl Asking {
 
 /// A question as a message; nothing if the name cannot be written.
 fn request(name: &Name, record_type: RecordType, asking: Asking) -> Option<Message> {
+    Some(request_of(to_wire(name)?, wire_type(record_type), asking))
+}
+
+/// The same in hickory's words.
+fn request_of(name: hickory_resolver::proto::rr::Name, record_type: Wire, asking: Asking) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = asking.recursion;
     message.metadata.checking_disabled = asking.signatures;
-    message.queries.push(Query::query(to_wire(name)?, wire_type(record_type)));
+    message.queries.push(Query::query(name, record_type));
     let mut edns = Edns::new();
     edns.set_max_payload(limits::DNS_UDP_PAYLOAD);
     edns.set_dnssec_ok(asking.signatures);
     message.edns = Some(edns);
-    Some(message)
+    message
 }
 
 /// The addresses of the system's servers.
@@ -199,10 +205,35 @@ impl HickoryResolver {
         let asking = if validator.is_some() { Asking::SIGNED } else { Asking::PLAIN };
         let request = request(&trail.current, record_type, asking).ok_or_else(bad_name)?;
         let response = self.exchange.ask(&request).await?;
+        if let Some(validator) = validator
+            && let Some(owner) = message::dname_owner(&response, &trail.current)
+        {
+            return self.ask_dname(&owner, &trail.current, validator).await;
+        }
         match validator {
             Some(validator) if !is_lame(&response) => validator.validate(request, response).await,
             _ => Ok((response.into_message(), Security::NotKnown)),
         }
+    }
+
+    /// The DNAME record of a name, validated: the alias that a server makes of it has no signature (RFC 6672 §5.3.1),
+    /// and the validator knows only what was asked for.
+    async fn ask_dname(
+        &self,
+        owner: &Name,
+        current: &Name,
+        validator: &Validator,
+    ) -> Result<(Message, Security), NotKnown> {
+        let not_known =
+            |detail: &str| NotKnown { cause: Cause::Malformed, detail: format!("{owner}: {detail}") };
+        let request = to_wire(owner).map(|name| request_of(name, Wire::DNAME, Asking::SIGNED));
+        let request = request.ok_or_else(|| not_known("the name cannot be asked for"))?;
+        let mut response = self.exchange.ask(&request).await?;
+        message::lower_dname(&mut response);
+        if message::dname_owner(&response, current).is_none() {
+            return Err(not_known("a record that moves names below it is there and not there"));
+        }
+        validator.validate(request, response).await
     }
 
     /// Follows aliases until there is an answer.
@@ -223,7 +254,6 @@ impl HickoryResolver {
 
 /// True if a message is no answer at all but points elsewhere: there is nothing to validate.
 fn is_lame(message: &Message) -> bool {
-    use hickory_resolver::proto::rr::RecordType as Wire;
     message.answers.is_empty()
         && !message.metadata.authoritative
         && message.authorities.iter().any(|record| record.record_type() == Wire::NS)

@@ -46,6 +46,9 @@ pub enum Found {
     NoZone,
 }
 
+/// The number of DNAME (RFC 6672 §2.1): nobody asks for it, and it leads elsewhere.
+pub(super) const DNAME: u16 = 39;
+
 /// Numbers of the types that are asked for (IANA, "Resource Record (RR) TYPEs").
 pub(super) const fn type_number(record_type: RecordType) -> u16 {
     match record_type {
@@ -154,6 +157,14 @@ impl Zones {
         {
             return Found::Delegated(cut);
         }
+        if let Some(moved) = self.moved(top, name) {
+            return match moved {
+                Found::Alias(ttl, target) if record_type == RecordType::Cname => {
+                    Found::Records(vec![(ttl, RecordData::Cname(target))])
+                }
+                moved => moved,
+            };
+        }
         let node = match self.nodes.get(name) {
             Some(node) => Some(node),
             None => self.wildcard(top, name),
@@ -178,6 +189,20 @@ impl Zones {
         (top.label_count() + 1..=labels)
             .map(|count| name.last_labels(count))
             .find(|name| self.nodes.get(name).is_some_and(|node| node.of(RecordType::Ns).next().is_some()))
+    }
+
+    /// Where a DNAME record between the top and a name leads: nothing below such a record exists (RFC 6672 §2.3).
+    fn moved(&self, top: &Name, name: &Name) -> Option<Found> {
+        (top.label_count()..name.label_count()).find_map(|count| {
+            let owner = name.last_labels(count);
+            let record = self.nodes.get(&owner)?.records.iter().find(|(number, ..)| *number == DNAME)?;
+            let (_, ttl, RecordData::Cname(target)) = record else { return None };
+            // A name that would be too long cannot be (RFC 6672 §2.2).
+            Some(match name.moved(&owner, target) {
+                Ok(Some(moved)) => Found::Alias(*ttl, moved),
+                _ => Found::NoName,
+            })
+        })
     }
 
     /// The wildcard that stands for a name that does not exist: below its closest encloser (RFC 4592 §3.3.1).

@@ -259,11 +259,12 @@ const ASKED: [RecordType; 14] = [
 ];
 
 /// Types of which only the presence matters here; their data is kept as text.
-const OTHERS: [(&str, u16); 12] = [
+const OTHERS: [(&str, u16); 13] = [
     ("HINFO", 13),
     ("RP", 17),
     ("LOC", 29),
     ("NAPTR", 35),
+    ("DNAME", super::DNAME),
     ("SSHFP", 44),
     ("RRSIG", 46),
     ("NSEC", 47),
@@ -480,6 +481,8 @@ fn data(number: u16, fields: &mut Fields<'_>) -> Result<RecordData, ZoneFault> {
             octets.extend(fields.encoded(&HEXLOWER_PERMISSIVE, "hexadecimal data")?);
             RecordData::Other(octets)
         }
+        // A target, as an alias has one.
+        None if number == super::DNAME => RecordData::Cname(fields.name()?),
         None => {
             let mut text = String::new();
             for field in fields.rest.by_ref() {

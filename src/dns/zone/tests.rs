@@ -251,3 +251,51 @@ proptest::proptest! {
         proptest::prop_assert_eq!(answer.data(), &[data][..]);
     }
 }
+
+/// A tree that stands elsewhere: names below it move, its top and what is written below it do not count.
+#[test]
+fn trees_move() {
+    let resolver = ZoneResolver::parse(
+        "$ORIGIN t.test.
+@ SOA . . 1 60 60 60 60
+old 120 DNAME new
+old TXT \"top\"
+hidden.old TXT \"occluded\"
+a.new TXT \"moved\"
+chain DNAME old
+x DNAME x.x
+out DNAME far.test.
+long DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc.test.
+",
+    )
+    .unwrap();
+    let cases = [
+        ("a.old.t.test", "\"moved\" via a.new.t.test"),
+        ("a.chain.t.test", "\"moved\" via a.old.t.test a.new.t.test"),
+        ("old.t.test", "\"top\" via "),
+        ("hidden.old.t.test", "no-name via hidden.new.t.test"),
+        ("a.out.t.test", "refused via a.far.test"),
+        ("a.x.t.test", "alias-chain"),
+        (
+            "eeeeeeeeee.dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd.long.t.test",
+            "no-name via ",
+        ),
+    ];
+    for (asked, want) in cases {
+        let answer = ask(&resolver, asked, RecordType::Txt);
+        let word = match &answer.outcome {
+            Outcome::Records(records) => records[0].to_string(),
+            Outcome::NoName => "no-name".to_owned(),
+            Outcome::NoType => "no-type".to_owned(),
+            Outcome::NotKnown(trouble) => trouble.cause.as_str().to_owned(),
+        };
+        let names: Vec<String> = answer.aliases.iter().map(ToString::to_string).collect();
+        let got = format!("{word} via {}", names.join(" "));
+        assert!(got == want || (word == "alias-chain" && want == word), "{asked}: {got}");
+    }
+    assert_eq!(ask(&resolver, "a.old.t.test", RecordType::Txt).ttl, Some(120));
+    // Asked for the alias, the one that follows is the answer.
+    let alias = ask(&resolver, "a.old.t.test", RecordType::Cname);
+    assert_eq!(alias.names().collect::<Vec<_>>(), [&name("a.new.t.test")]);
+    assert!(ZoneResolver::parse("a.test. DNAME").is_err());
+}

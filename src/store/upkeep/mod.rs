@@ -4,6 +4,7 @@
 //! found by a reader, without the lock, and looked at again under it.
 
 mod backup;
+mod dns;
 mod erase;
 mod erase_plan;
 mod naming;

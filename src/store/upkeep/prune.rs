@@ -11,7 +11,7 @@ use super::super::message::json_array;
 use super::super::read::{count, strings};
 use super::super::writer::Writer;
 use super::super::{MessageId, Reader, StoreError, fatal, raw};
-use super::{address_pseudonym, in_slices, is_pseudonym, others, rows, slice, slice_time, space};
+use super::{address_pseudonym, dns, in_slices, is_pseudonym, others, rows, slice, slice_time, space};
 use crate::clock::{self, Timestamp};
 use crate::probe::token::KeyRing;
 
@@ -28,6 +28,8 @@ pub struct Retention {
     pub rows: Duration,
     /// Local parts and subjects in clear.
     pub clear_text: Duration,
+    /// What happened to the records of watched domains, and findings that are gone.
+    pub dns_history: Duration,
 }
 
 /// What was removed.
@@ -47,6 +49,8 @@ pub struct Pruned {
     pub messages: u64,
     /// Probes.
     pub probes: u64,
+    /// Events of DNS, and findings of its checks that are gone.
+    pub dns: u64,
     /// Bytes by which the database file and its log became smaller.
     pub returned_bytes: u64,
     /// True if bytes were kept because too many mails wait to be read: try again later.
@@ -99,6 +103,7 @@ struct Cutoffs {
     raw_unread: i64,
     rows: i64,
     clear_text: i64,
+    dns_history: i64,
 }
 
 impl Cutoffs {
@@ -111,6 +116,7 @@ impl Cutoffs {
             raw_unread: before(retention.raw_unread),
             rows: before(retention.rows),
             clear_text: before(retention.clear_text),
+            dns_history: before(retention.dns_history),
         }
     }
 
@@ -143,6 +149,7 @@ pub(in super::super) fn prune(
         others::reports(writer, reader, cutoffs.rows, pruned, is_stopped)?;
         messages(writer, reader, cutoffs, pruned, is_stopped)?;
         probes(writer, reader, cutoffs, pruned, is_stopped)?;
+        dns::history(writer, reader, cutoffs.dns_history, pruned, is_stopped)?;
         pseudonyms(writer, reader, cutoffs, keys, pruned, is_stopped)?;
         others::recipients(writer, reader, cutoffs.clear_text, keys, is_stopped)?;
         writer.run(move |work| fatal::forget_old(work, cutoffs.raw_unread))

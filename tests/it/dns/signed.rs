@@ -32,6 +32,9 @@ _25._tcp.mx TLSA 3 1 1 00112233445566778899aabbccddeeff00112233445566778899aabbc
 alias CNAME mx
 *.wild TXT \"wild\"
 leaves CNAME mx.plain.test.
+moved DNAME Real
+host.real A 192.0.2.3
+out DNAME plain.test.
 ";
 
 /// A running BIND.
@@ -222,6 +225,12 @@ async fn secure_insecure_and_bogus_are_told_apart() {
         ("nowhere.plain.test", A, "no name", "insecure"),
         // A signed alias to an unsigned name is worth no more than that name.
         ("leaves.secure.test", A, "records", "insecure"),
+        // A tree that moves is signed where it stands; the aliases made of it have no signature and need none.
+        ("host.moved.secure.test", A, "records", "secure"),
+        ("nowhere.moved.secure.test", A, "no name", "secure"),
+        ("mx.out.secure.test", A, "records", "insecure"),
+        ("host.moved.nsec3.test", A, "records", "secure"),
+        ("host.moved.plain.test", A, "records", "insecure"),
         ("wrong.test", Mx, "bogus", "bogus"),
         ("_25._tcp.mx.wrong.test", Tlsa, "bogus", "bogus"),
         ("nowhere.wrong.test", A, "bogus", "bogus"),

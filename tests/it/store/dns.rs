@@ -3,7 +3,7 @@
 use mailsonde::clock::Timestamp;
 use mailsonde::dns::{Answer, Cause, Mx, Name, Question, RecordData, RecordType, Security};
 use mailsonde::dns_health::history::{FoundNow, Happening, Noted, Seen};
-use mailsonde::store::Store;
+use mailsonde::store::{Retention, Store};
 use mailsonde::summary::{Query, Trust};
 
 use super::make::{Line, MARCH, Sketch, import, name, new_store, reopen};
@@ -132,6 +132,62 @@ fn findings_open_and_close_and_trouble_closes_none() {
     assert_eq!(at(4), [row("a.example", 4, 4), row("b.example", 1, 4)]);
     assert_eq!(at(3), [row("b.example", 1, 4)]);
     assert_eq!(at(2), [row("a.example", 0, 1), row("b.example", 1, 4)]);
+}
+
+/// What is old goes, the newest state of each record and what stands never does.
+#[test]
+fn history_grows_old_and_what_is_known_stays() {
+    let (_folder, store) = new_store();
+    let found = |subject: &str| FoundNow {
+        code: "MX-CNAME",
+        subject: subject.to_owned(),
+        severity: "error",
+        evidence: "an alias".to_owned(),
+        mend: "name the host".to_owned(),
+    };
+    let day = |days: i64| hour(days * 24);
+    let check = |days: i64, policy_text: &str, findings: &[&str]| {
+        let noted = Noted {
+            seen: vec![Seen::of(&policy(), &text(policy_text))],
+            findings: findings.iter().map(|subject| found(subject)).collect(),
+            ..Noted::default()
+        };
+        store.note_dns(&name("example.com"), noted, day(days)).unwrap()
+    };
+    check(0, "v=DMARC1; p=none", &["old.example", "standing.example"]);
+    check(10, "v=DMARC1; p=quarantine", &["standing.example"]);
+    check(20, "v=DMARC1; p=reject", &["standing.example"]);
+    check(30, "v=DMARC1; p=reject; fo=1", &["standing.example", "new.example"]);
+    let prune = |days: i64, kept: u64, is_stopped: bool| {
+        let retention = Retention {
+            dns_history: std::time::Duration::from_secs(kept * 86_400),
+            ..super::upkeep::RETENTION
+        };
+        let keys = super::upkeep::keys();
+        store.prune(&retention, &keys, day(days), &|| is_stopped).unwrap().dns
+    };
+    let reader = store.reader().unwrap();
+    let query = Query::default();
+    let events = || -> Vec<Timestamp> {
+        reader.dns_events(&query).unwrap().into_iter().map(|event| event.at).collect()
+    };
+    let standing = |days| reader.dns_findings(&query, day(days)).unwrap().len();
+    let whole = [day(30), day(30), day(20), day(10), day(10)];
+    // Nothing is old yet, and what is told to stop does nothing.
+    assert_eq!((prune(31, 40, false), prune(31, 0, true), events()), (0, 0, whole.to_vec()));
+    // The two events of day 10, and the finding that went then.
+    assert_eq!((prune(31, 15, false), events()), (3, whole[..3].to_vec()));
+    assert_eq!((standing(31), standing(5)), (2, 1));
+    let state = || {
+        let rows = reader.dns_records(&query, None).unwrap();
+        rows.into_iter().map(|row| (row.records, row.since, row.confirmed)).collect::<Vec<_>>()
+    };
+    let now = (vec!["\"v=DMARC1; p=reject; fo=1\"".to_owned()], day(30), day(30));
+    assert_eq!(state(), std::slice::from_ref(&now));
+    // Without any history the state, and what stands, are still there: the next check sees no news.
+    assert_eq!((prune(900, 0, false), events(), state(), standing(900)), (3, Vec::new(), vec![now], 2));
+    assert_eq!(check(901, "v=DMARC1; p=reject; fo=1", &["standing.example", "new.example"]), []);
+    assert_eq!(prune(902, 0, false), 0);
 }
 
 #[test]

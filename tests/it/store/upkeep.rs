@@ -21,15 +21,16 @@ use super::make::{
 const DAY: i64 = 86_400;
 
 /// The periods of the design.
-const RETENTION: Retention = Retention {
+pub(super) const RETENTION: Retention = Retention {
     raw_failures: Duration::from_secs(7 * 86_400),
     raw: Duration::from_secs(90 * 86_400),
     raw_unread: Duration::from_secs(400 * 86_400),
     rows: Duration::from_secs(800 * 86_400),
     clear_text: Duration::from_secs(30 * 86_400),
+    dns_history: Duration::from_secs(800 * 86_400),
 };
 
-fn keys() -> KeyRing {
+pub(super) fn keys() -> KeyRing {
     KeyRing::with_id(1, &[7; 32]).unwrap()
 }
 

@@ -49,6 +49,8 @@ pub(crate) enum Behavior {
     NoEdns,
     /// NOERROR with nothing at all, as some forwarders make it.
     Bare,
+    /// These records, whatever was asked: owner (the name asked for if absent), type, data.
+    Records(Vec<(Option<Name>, u16, Vec<u8>)>),
     /// These, one after the other, again and again.
     InTurn(Vec<Behavior>),
 }
@@ -380,6 +382,12 @@ fn react(script: &Mutex<Script>, query: &Query) -> Reaction {
             message.fill(query, &resolver, &script);
         }
         Behavior::Bare => {}
+        Behavior::Records(records) => {
+            for (owner, number, data) in records {
+                let owner = owner.unwrap_or_else(|| query.name.clone());
+                message.answers.push((owner, number, 60, data));
+            }
+        }
         Behavior::InTurn(_) => panic!("turns within turns"),
     }
     if script.rotates && !message.answers.is_empty() {
@@ -588,7 +596,7 @@ impl Message {
 }
 
 /// A name on the wire, not compressed.
-fn name_octets(name: &Name) -> Vec<u8> {
+pub(crate) fn name_octets(name: &Name) -> Vec<u8> {
     let mut octets = Vec::new();
     for label in name.wire_labels() {
         octets.push(u8::try_from(label.len()).unwrap());
