@@ -297,6 +297,8 @@ pub const SUBMIT_ADDRESSES: usize = 8;
 pub const SUBMIT_BLOCK_BYTES: usize = 64 * 1024;
 /// Octets of one reply line, and lines of one reply, that the sender reads.
 pub const REPLY_LINE_BYTES: usize = 4_096;
+/// Characters of a server's text that are kept of a dialogue.
+pub const REPLY_TEXT_CHARS: usize = 300;
 /// Lines of one reply that the sender reads.
 pub const REPLY_LINES: usize = 100;
 /// Default wait before a probe counts as lost.
@@ -592,6 +594,46 @@ pub const DIALOGUE_CONNECT_SECONDS: u64 = 10;
 pub const DIALOGUE_REPLY_SECONDS: u64 = 30;
 /// Whole time of a dialogue with an MX host, seconds.
 pub const DIALOGUE_SECONDS: u64 = 60;
+/// Wait for a TLS handshake with an MX host or the server of a policy, seconds.
+pub const DIALOGUE_TLS_SECONDS: u64 = 20;
+/// Wait for an MX host's reply to QUIT, seconds: nothing depends on it.
+pub const DIALOGUE_QUIT_SECONDS: u64 = 2;
+/// Dialogues for the check of one domain: senders try fewer hosts (RFC 5321 §4.5.4.1).
+pub const DIALOGUES_A_DOMAIN: usize = 32;
+/// Names by which one address is asked in one run: it may serve a certificate for each (RFC 6066 §3).
+pub const DIALOGUE_NAMES: usize = 4;
+/// Addresses of MX hosts whose dialogues are remembered; each takes some KiB, most of it certificates.
+pub const DIALOGUE_ADDRESSES: usize = 4_096;
+/// From one dialogue with an MX host to the next in `serve`: it belongs to others, and certificates last for weeks.
+pub const DIALOGUE_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// Certificates of a chain that are kept, and octets of each; longer ones are no chain for mail.
+pub const DIALOGUE_CHAIN: usize = 8;
+/// Octets of one certificate that is kept.
+pub const DIALOGUE_CERTIFICATE_BYTES: usize = 16 * 1024;
+/// Keywords of a reply to EHLO that are kept; usual servers have a dozen.
+pub const DIALOGUE_KEYWORDS: usize = 50;
+/// Networks in which no MX host answers before our own port 25 is held to be blocked and nothing more is tried.
+pub const PORT_BLOCKED_NETWORKS: usize = 20;
+/// Networks from which on the silence of all is told to be ours without a doubt.
+pub const PORT_BLOCKED_SURE_NETWORKS: usize = 3;
+/// Checkups that wait for the end of a run to know whether our port 25 is blocked.
+pub const PORT_BLOCKED_WAITING: usize = 200;
+/// Addresses of the server of a policy that are tried.
+pub const POLICY_ADDRESSES: usize = 4;
+/// Header fields of an HTTP response.
+pub const POLICY_FIELDS: usize = 100;
+/// Chunks of an HTTP response: a policy has one or a few.
+pub const POLICY_CHUNKS: usize = 1_024;
+/// Policies that are fetched at one time.
+pub const POLICIES_AT_ONCE: usize = 20;
+/// Addresses of a zone's name servers that are asked one by one.
+pub const AUTHORITY_ADDRESSES: usize = 16;
+/// Name servers that are silent, and none that answers, before no more are asked: port 53 does not leave this machine.
+pub const AUTHORITIES_SILENT: usize = 20;
+/// Names of a certificate that are told.
+pub const CERTIFICATE_NAMES: usize = 5;
+/// Characters of a text of a certificate that are told.
+pub const CERTIFICATE_TEXT_CHARS: usize = 120;
 /// Dialogues at one time, of all domains together.
 pub const DIALOGUES_AT_ONCE: usize = 20;
 /// TLSA records of a host that are looked at.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use ring::digest;
 use rustls::client::WebPkiServerVerifier;
@@ -11,7 +12,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::clock::Timestamp;
+use crate::limits;
 
 /// No TLS with this server, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +69,98 @@ impl fmt::Display for Verification {
     }
 }
 
+/// Why a certificate is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// Its time is over.
+    #[error("expired at {}", .0.map_or_else(|| "a time that cannot be read".to_owned(), Timestamp::rfc3339))]
+    Expired(Option<Timestamp>),
+    /// Its time has not come.
+    #[error("not valid before {}", .0.map_or_else(|| "a time that cannot be read".to_owned(), Timestamp::rfc3339))]
+    NotYetValid(Option<Timestamp>),
+    /// It is for other names.
+    #[error("not for {name}: it is for {}", if .presented.is_empty() { "no name".to_owned() } else { .presented.join(", ") })]
+    WrongName {
+        /// The name asked for.
+        name: String,
+        /// The names that it has.
+        presented: Vec<String>,
+    },
+    /// It is its own authority.
+    #[error("self-signed")]
+    SelfSigned,
+    /// The chain as served leads to no trusted authority.
+    #[error("issued by {0}, which leads to no trusted authority")]
+    UnknownIssuer(String),
+    /// Its authority took it back.
+    #[error("revoked")]
+    Revoked,
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl CertificateFault {
+    /// The word in views and JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "expired",
+            Self::NotYetValid(_) => "not-yet-valid",
+            Self::WrongName { .. } => "wrong-name",
+            Self::SelfSigned => "self-signed",
+            Self::UnknownIssuer(_) => "unknown-issuer",
+            Self::Revoked => "revoked",
+            Self::Other(_) => "certificate",
+        }
+    }
+
+    /// What a verifier's error means for this certificate, asked for by this name.
+    fn of(error: &rustls::Error, certificate: &[u8], name: &str) -> Self {
+        let rustls::Error::InvalidCertificate(error) = error else { return Self::Other(error.to_string()) };
+        let parsed = X509Certificate::from_der(certificate).ok().map(|(_, parsed)| parsed);
+        let parsed = parsed.as_ref();
+        let validity = parsed.map(|it| it.validity());
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                Self::Expired(validity.map(|it| Timestamp::from_seconds(it.not_after.timestamp())))
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                Self::NotYetValid(validity.map(|it| Timestamp::from_seconds(it.not_before.timestamp())))
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                let presented = parsed.map(names).unwrap_or_default();
+                Self::WrongName { name: name.to_owned(), presented }
+            }
+            CertificateError::Revoked => Self::Revoked,
+            _ if parsed.is_some_and(|it| it.subject().as_raw() == it.issuer().as_raw()) => Self::SelfSigned,
+            CertificateError::UnknownIssuer => {
+                let issuer = parsed.map_or_else(String::new, |it| printable(&it.issuer().to_string()));
+                Self::UnknownIssuer(issuer)
+            }
+            other => Self::Other(rustls::Error::InvalidCertificate(other.clone()).to_string()),
+        }
+    }
+}
+
+/// The names of a certificate (RFC 5280 §4.2.1.6), some of them at least.
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = extension.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(printable(name)),
+        _ => None,
+    });
+    names.take(limits::CERTIFICATE_NAMES).collect()
+}
+
+/// A text of a certificate: what strangers wrote, cut short.
+fn printable(text: &str) -> String {
+    let mut short: String = text.chars().take(limits::CERTIFICATE_TEXT_CHARS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 /// The TLS session of a hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFacts {
@@ -106,6 +206,7 @@ impl Client {
             is_enforced,
             provider: Arc::clone(&provider),
             seen: Mutex::default(),
+            fault: Mutex::default(),
         });
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -114,6 +215,17 @@ impl Client {
             .with_custom_certificate_verifier(Arc::<Recorder>::clone(&recorder))
             .with_no_client_auth();
         Ok(Self { config: Arc::new(config), name, recorder })
+    }
+
+    /// Offers a protocol in the handshake (RFC 7301), as HTTP servers may want it.
+    pub fn with_protocol(mut self, protocol: &str) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        self
+    }
+
+    /// Why the certificate of the handshake is not accepted, if it is not.
+    pub fn fault(&self) -> Option<CertificateFault> {
+        self.recorder.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the session is, after the handshake.
@@ -143,6 +255,20 @@ impl Client {
             verification,
         }
     }
+}
+
+/// Verifies a chain as it was served, the server's own certificate first, for a name: what the handshake with
+/// that name would have given. `now`: the time at which it is judged.
+pub fn verify_chain(verify: &Verify, host: &str, chain: &[Vec<u8>], now: Timestamp) -> Verification {
+    let Ok(client) = Client::new(verify, true, host) else { return Verification::NotChecked };
+    let chain: Vec<CertificateDer<'_>> =
+        chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let Some((own, rest)) = chain.split_first() else { return Verification::NotChecked };
+    let since = Duration::from_secs(u64::try_from(now.seconds()).unwrap_or_default());
+    // The verdict is what the recorder notes.
+    let _ =
+        client.recorder.verify_server_cert(own, rest, &client.name, &[], UnixTime::since_unix_epoch(since));
+    client.recorder.seen().clone().unwrap_or(Verification::NotChecked)
 }
 
 /// The verifier over the operating system's roots, which are read once.
@@ -182,6 +308,8 @@ struct Recorder {
     provider: Arc<CryptoProvider>,
     /// The result.
     seen: Mutex<Option<Verification>>,
+    /// Why not, as a value.
+    fault: Mutex<Option<CertificateFault>>,
 }
 
 impl Recorder {
@@ -203,11 +331,16 @@ impl ServerCertVerifier for Recorder {
         let result = self.inner.as_ref().map(|inner| {
             inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         });
-        *self.seen() = Some(match &result {
-            None => Verification::NotChecked,
-            Some(Ok(_)) => Verification::Verified,
-            Some(Err(error)) => Verification::Failed(error.to_string()),
+        let fault = match &result {
+            Some(Err(error)) => Some(CertificateFault::of(error, end_entity, &server_name.to_str())),
+            _ => None,
+        };
+        *self.seen() = Some(match (&result, &fault) {
+            (None, _) => Verification::NotChecked,
+            (_, Some(fault)) => Verification::Failed(fault.to_string()),
+            _ => Verification::Verified,
         });
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         match result {
             Some(Err(error)) if self.is_enforced => Err(error),
             _ => Ok(ServerCertVerified::assertion()),

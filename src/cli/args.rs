@@ -431,7 +431,8 @@ Exit code 1 if mail that passes DMARC now would fail, or the record has faults."
     #[command(after_help = "\
 Examples:
   mailsonde dns check example.com
-  mailsonde dns check example.com example.org --selector s1 --fail-on error
+  mailsonde dns check example.com --smtp
+  mailsonde dns check example.com example.org --selector s1 --fail-on warning
   mailsonde dns check - --format ndjson < domains.txt
   mailsonde dns check example.com --zone candidate.zone
 
@@ -467,6 +468,12 @@ pub struct DnsCheckArguments {
     /// A DKIM selector to look at; may be repeated
     #[arg(long, value_name = "SELECTOR")]
     pub selector: Vec<String>,
+    /// Talk with each MX host too: greeting, STARTTLS, certificate; nothing is sent
+    #[arg(long)]
+    pub smtp: bool,
+    /// Ask DNS only: no policy is fetched by HTTPS, no name server is asked itself
+    #[arg(long)]
+    pub dns_only: bool,
     /// Exit with 1 if anything as bad as this was found: critical, error, warning, note, info
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     pub fail_on: String,

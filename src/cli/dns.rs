@@ -15,7 +15,10 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 
 use crate::config::dns::{DnsSource, ZoneSource};
-use crate::dns::{HickoryResolver, Name, Resolve};
+use crate::daemon::dns_means::Means;
+use crate::daemon::options;
+use crate::dns::{DirectServers, HickoryResolver, Name, Resolve};
+use crate::limits;
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -48,6 +51,38 @@ pub fn resolver(context: &Context, arguments: &DnsArguments) -> Result<Arc<dyn R
             Ok(Arc::new(resolver))
         }
     }
+}
+
+/// Whom a check of domains that the user names asks: beside DNS the servers of policies and each name server, unless
+/// answers come from a zone file or `is_only_dns`; with `is_smtp` the MX hosts too.
+///
+/// Errors: as of [`resolver`].
+pub fn means(
+    context: &Context,
+    arguments: &DnsArguments,
+    is_only_dns: bool,
+    is_smtp: bool,
+) -> Result<Means, Failure> {
+    let resolver = resolver(context, arguments)?;
+    let settings = context.settings()?;
+    let has_zones = arguments.zone.is_some() || settings.dns.zone.is_some();
+    let means = if has_zones || is_only_dns {
+        Means::of_dns(resolver)
+    } else {
+        let (timeout, attempts) = (settings.dns.timeout, settings.dns.attempts);
+        let servers = DirectServers { port: limits::DNS_PORT, timeout, attempts };
+        Means::public(resolver, Arc::new(servers))
+    };
+    if !is_smtp {
+        return Ok(means);
+    }
+    // A name that does not resolve would be turned away; our address is what stands in for it.
+    let name = options::host_name(settings.receiver.host_name.as_deref());
+    let is_known = wait(means.resolves(&name))?;
+    if !is_known {
+        context.output.remark(&format!("{name} has no address: MX hosts are greeted by our own address"));
+    }
+    Ok(means.with_dialogues(is_known.then_some(name), None))
 }
 
 /// Runs what has to wait for answers.

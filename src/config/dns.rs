@@ -35,6 +35,8 @@ pub struct DnsSettings {
     pub cache: usize,
     /// From one health check of a watched domain to the next; absent: none is made.
     pub check_every: Option<Duration>,
+    /// Whether checks of watched domains talk with the MX hosts.
+    pub asks_exchangers: bool,
     /// Answers from zones instead of the network.
     pub zone: Option<ZoneSource>,
 }
@@ -70,6 +72,7 @@ impl DnsSettings {
             trust_anchor: None,
             cache: limits::DNS_CACHE_ANSWERS,
             check_every: Some(limits::HEALTH_CHECK_EVERY),
+            asks_exchangers: true,
             zone: None,
         }
     }
@@ -196,6 +199,7 @@ pub(super) fn read_dns(dns: &Section<'_, '_>) -> DnsSettings {
         }
         settings.check_every = (!every.is_zero()).then_some(every);
     }
+    settings.asks_exchangers = dns.flag("smtp").unwrap_or(true);
     settings.zone = dns.path("zone", "/etc/mailsonde/test.zone").map(ZoneSource::File);
     settings
 }

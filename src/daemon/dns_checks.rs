@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::clock::{self, Timestamp};
-use crate::dns::{Name, Resolve};
+use crate::daemon::dns_means::Means;
+use crate::dns::Name;
 use crate::dns_health::facts::{Facts, KnownSelector, Mailboxes, SelectorOrigin};
 use crate::dns_health::gather::{self, Allowance, Tools};
 use crate::dns_health::history::{DomainEvent, Noted};
@@ -58,7 +59,7 @@ pub fn watched(store: &Store) -> anyhow::Result<Vec<DomainName>> {
 /// Errors: a store that cannot be read or written.
 pub async fn check(
     store: &Store,
-    resolver: &dyn Resolve,
+    tools: Tools<'_>,
     domain: &DomainName,
     mailboxes: &Mailboxes,
 ) -> anyhow::Result<Vec<DomainEvent>> {
@@ -68,14 +69,16 @@ pub async fn check(
         tokio::task::spawn_blocking(move || learnt_facts(&store.reader()?, &domain, now)).await??
     };
     facts.mailboxes.clone_from(mailboxes);
-    let done = gather::check(Tools { resolver }, &facts, ALLOWANCE).await;
+    let done = gather::check(tools, &facts, ALLOWANCE).await;
     let noted = Noted::of(&done.health, &done.answers, &facts.nonce, done.asked);
     let (store, domain) = (store.clone(), domain.clone());
     Ok(tokio::task::spawn_blocking(move || store.note_dns(&domain, noted, now)).await??)
 }
 
 /// Checks every watched domain once in `every`, one after the other, spread over the time. Never ends by itself.
-pub async fn run(store: Store, resolver: Arc<dyn Resolve>, mailboxes: Mailboxes, every: Duration) {
+///
+/// `helo`: the name by which we greet MX hosts; in a round in which it does not resolve they are not asked.
+pub async fn run(store: Store, means: Arc<Means>, helo: String, mailboxes: Mailboxes, every: Duration) {
     loop {
         let domains = {
             let store = store.clone();
@@ -90,8 +93,13 @@ pub async fn run(store: Store, resolver: Arc<dyn Resolve>, mailboxes: Mailboxes,
         };
         let count = u32::try_from(domains.len().max(1)).unwrap_or(u32::MAX);
         let round = clock::instant();
+        let is_known = !means.has_dialogues() || means.resolves(&helo).await;
+        let tools = if is_known { means.tools() } else { means.tools_without_dialogues() };
+        if !is_known && !domains.is_empty() {
+            tracing::warn!(%helo, "our own name has no address: MX hosts are not asked; `host_name` in [receiver] names another");
+        }
         for (at, domain) in (0_u32..).zip(&domains) {
-            match check(&store, &*resolver, domain, &mailboxes).await {
+            match check(&store, tools, domain, &mailboxes).await {
                 Ok(events) => events.iter().for_each(|event| log(domain, event)),
                 Err(error) => {
                     tracing::error!(%domain, error = %format!("{error:#}"), "DNS check cannot be kept");

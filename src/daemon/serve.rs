@@ -6,12 +6,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::config::DnsSettings;
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 use crate::daemon::dns::{self, Dns};
+use crate::daemon::dns_means::Means;
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names};
+use crate::limits;
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
 use crate::store::Store;
@@ -65,6 +68,19 @@ fn with_settings(socket: TcpListener, settings: &Settings) -> anyhow::Result<Bou
         }
     };
     Ok(BoundListener { socket, tls, relays })
+}
+
+/// Whom the checks of watched domains ask: with zones in the place of the network nobody else.
+fn health_means(settings: &DnsSettings, dns: &Dns, helo: &str) -> Means {
+    if settings.zone.is_some() {
+        return Means::of_dns(Arc::clone(&dns.fresh));
+    }
+    let means = Means::public(Arc::clone(&dns.fresh), Arc::clone(&dns.servers));
+    if settings.asks_exchangers {
+        means.with_dialogues(Some(helo.to_owned()), Some(limits::DIALOGUE_EVERY))
+    } else {
+        means
+    }
 }
 
 /// The sockets of `LISTEN_FDS` (systemd.socket), if any are meant for us.
@@ -144,12 +160,9 @@ impl Service {
         if let Some(every) = settings.dns.check_every {
             // Without a memory: a check looks at what is published now.
             let mailboxes = settings.report_mailboxes();
-            tasks.push(tokio::spawn(dns_checks::run(
-                store.clone(),
-                Arc::clone(&dns.fresh),
-                mailboxes,
-                every,
-            )));
+            let means = Arc::new(health_means(&settings.dns, &dns, &host_name));
+            let checks = dns_checks::run(store.clone(), means, host_name.clone(), mailboxes, every);
+            tasks.push(tokio::spawn(checks));
         }
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;

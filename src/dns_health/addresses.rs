@@ -55,6 +55,22 @@ pub fn special_use(address: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Which addresses may be connected to on the word of somebody's DNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Those on the public network only.
+    Public,
+    /// All: for tests on loopback. No setting leads here.
+    Any,
+}
+
+impl Reach {
+    /// True if the address may be connected to.
+    pub fn allows(self, address: IpAddr) -> bool {
+        self == Self::Any || special_use(address).is_none()
+    }
+}
+
 /// The IPv4 address that is written inside an IPv6 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     if let Some(inner) = address.to_ipv4_mapped() {

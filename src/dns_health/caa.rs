@@ -156,6 +156,7 @@ mod tests {
                 cipher: String::new(),
                 chain,
                 verification: Verification::NotChecked,
+                extensions: Vec::new(),
             };
             let spoken =
                 Spoken { greeting: String::new(), extensions: Vec::new(), tls: StartTls::Done(seen) };

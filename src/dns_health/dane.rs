@@ -252,6 +252,7 @@ mod tests {
             cipher: String::new(),
             chain,
             verification: Verification::NotChecked,
+            extensions: Vec::new(),
         };
         let spoken = Spoken { greeting: "mx".to_owned(), extensions: Vec::new(), tls: StartTls::Done(seen) };
         Dialogue { outcome: Ok(spoken) }

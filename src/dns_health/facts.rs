@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Name, Question};
 use crate::mail::Address;
-use crate::tls_client::Verification;
+use crate::tls_client::{CertificateFault, Verification};
 
 /// What a check of one domain starts from, and what was fetched on the way.
 #[derive(Debug, Clone)]
@@ -35,6 +35,9 @@ pub struct Facts {
     pub policy: Option<Fetched>,
     /// What the MX hosts said, by host and address; empty: not asked.
     pub dialogues: BTreeMap<(Name, IpAddr), Dialogue>,
+    /// Whether connections to port 25 leave this machine, as the whole run shows; absent: only this domain's
+    /// dialogues show it.
+    pub outlet: Option<Outlet>,
     /// What each name server said, by host and address; empty: not asked.
     pub authorities: Vec<Authority>,
 }
@@ -55,6 +58,7 @@ impl Facts {
             mailboxes: Mailboxes::default(),
             policy: None,
             dialogues: BTreeMap::new(),
+            outlet: None,
             authorities: Vec::new(),
         }
     }
@@ -138,9 +142,15 @@ pub enum FetchFault {
     /// No address took the connection.
     #[error("no connection: {0}")]
     NoConnection(String),
-    /// The handshake failed, or the certificate is not valid for the host.
+    /// The handshake failed.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The certificate is not one that senders accept for the host.
+    #[error("certificate: {0}")]
+    Certificate(CertificateFault),
+    /// This machine has no trusted authorities to verify a certificate with.
+    #[error("nothing to verify a certificate with: {0}")]
+    NoRoots(String),
     /// Not done in time.
     #[error("not done within {0} s")]
     Timeout(u64),
@@ -159,6 +169,8 @@ impl FetchFault {
             Self::NotPublic(_) => "not-public",
             Self::NoConnection(_) => "no-connection",
             Self::Tls(_) => "tls",
+            Self::Certificate(fault) => fault.as_str(),
+            Self::NoRoots(_) => "no-roots",
             Self::Timeout(_) => "timeout",
             Self::TooLarge(_) => "too-large",
             Self::NotHttp(_) => "not-http",
@@ -180,7 +192,7 @@ pub struct Dialogue {
 pub struct Spoken {
     /// The greeting's text.
     pub greeting: String,
-    /// The keywords of the first EHLO.
+    /// The keywords of the first EHLO, with what follows them.
     pub extensions: Vec<String>,
     /// What became of STARTTLS.
     pub tls: StartTls,
@@ -210,6 +222,8 @@ pub struct TlsSeen {
     pub chain: Vec<Vec<u8>>,
     /// Whether the chain leads to a trusted root and has the name.
     pub verification: Verification,
+    /// The keywords of the EHLO within TLS, with what follows them.
+    pub extensions: Vec<String>,
 }
 
 /// Why a mail server said nothing that counts.
@@ -236,6 +250,9 @@ pub enum DialogueFault {
     /// The address is private, loopback or otherwise not on the public network.
     #[error("no public address")]
     NotPublic,
+    /// It was not tried, since no connection to port 25 leaves this machine.
+    #[error("not tried: our own port 25 is blocked")]
+    NotTried,
 }
 
 impl DialogueFault {
@@ -249,8 +266,28 @@ impl DialogueFault {
             Self::Refused(_) => "refused",
             Self::Broken(_) => "broken",
             Self::NotPublic => "not-public",
+            Self::NotTried => "port-25-blocked",
         }
     }
+
+    /// True if nobody was met: the host may be down, and as well our own port 25 may be blocked.
+    pub const fn is_silence(&self) -> bool {
+        matches!(self, Self::ConnectTimeout(_) | Self::Unreachable(_) | Self::NotTried)
+    }
+}
+
+/// Whether connections to port 25 leave this machine, as a whole run shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlet {
+    /// Some MX host took or refused a connection.
+    Open,
+    /// None did.
+    Silent {
+        /// Addresses tried.
+        addresses: usize,
+        /// Networks in which they are.
+        networks: usize,
+    },
 }
 
 // ---- What a name server said ----

@@ -291,6 +291,7 @@ fn policy(checks: &mut Checks, facts: &Facts, fetched: &Fetched, hosts: &[Name])
             match fault {
                 // Theirs beyond doubt; a connection that fails may be ours.
                 FetchFault::Tls(_)
+                | FetchFault::Certificate(_)
                 | FetchFault::TooLarge(_)
                 | FetchFault::NotHttp(_)
                 | FetchFault::NotPublic(_) => {

@@ -1,16 +1,20 @@
 //! The MX hosts by a real dialogue: can they be reached, do they offer TLS, is the certificate in order?
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::clock::Timestamp;
-use crate::dns::{Answers, Ask};
-use crate::dns_health::facts::{Dialogue, DialogueFault, Facts, StartTls, TlsSeen};
+use crate::dns::{Answers, Ask, Name};
+use crate::dns_health::facts::{Dialogue, DialogueFault, Facts, Outlet, StartTls, TlsSeen};
 use crate::dns_health::finding::{Checks, Finding, Severity, codes};
+use crate::limits;
 use crate::tls_client::Verification;
 
 codes! {
-    SMTP_PORT25 = "SMTP-PORT25", Info, "-", "no MX host of any domain takes a connection from here: our own port 25 is blocked", "run the check from a machine whose provider lets port 25 out";
-    SMTP_REFUSES = "SMTP-REFUSES", Error, "RFC 5321 §3.1, §4.2.4", "an MX host refuses to talk", "look at its log for our connection: a blocklist, a limit, a wrong name";
+    SMTP_PORT25 = "SMTP-PORT25", Info, "-", "no MX host of any domain takes a connection from here: our own port 25 seems to be blocked", "run the check from a machine whose provider lets port 25 out";
+    SMTP_REFUSES = "SMTP-REFUSES", Note, "RFC 5321 §3.1, §4.2.4", "an MX host refuses to talk to us", "look at its log for our connection: a blocklist, a limit, a wrong name";
     TLS_STARTTLS = "TLS-STARTTLS", Error, "RFC 3207 §4", "an MX host offers no TLS, or its handshake fails", "switch on STARTTLS with TLS 1.2 and 1.3";
     TLS_CERT = "TLS-CERT", Note, "RFC 5280 §4.1.2.5, RFC 7672 §3", "the certificate of an MX host is at its end, or is not valid for its name", "renew it in time, with the MX host's name; MTA-STS demands it, plain delivery does not";
 }
@@ -18,18 +22,33 @@ codes! {
 /// A certificate with less than this left is worth a word, milliseconds: 14 days.
 const NEAR_END_MS: i64 = 14 * 86_400_000;
 
-/// True if the dialogues show that connections to port 25 do not leave this machine: at least one was tried, and
-/// not one was taken or refused. `all`: those of every domain of the run.
-pub fn is_port_blocked<'d>(all: impl IntoIterator<Item = &'d Dialogue>) -> bool {
+/// True if some were tried and nobody was met: the hosts may be down, and as well our own port 25 may be blocked.
+pub fn is_silent<'d>(all: impl IntoIterator<Item = &'d Dialogue>) -> bool {
     let mut count = 0;
     for dialogue in all {
-        match dialogue.outcome {
-            Err(DialogueFault::ConnectTimeout(_) | DialogueFault::Unreachable(_)) => count += 1,
+        match &dialogue.outcome {
             Err(DialogueFault::NotPublic) => {}
+            Err(fault) if fault.is_silence() => count += 1,
             _ => return false,
         }
     }
     count > 0
+}
+
+/// What the silence of all MX hosts of a run says, in words.
+fn silence(outlet: Option<Outlet>, own: usize) -> String {
+    let (addresses, networks) = match outlet {
+        Some(Outlet::Silent { addresses, networks }) => (addresses.max(own), networks),
+        _ => (own, 1),
+    };
+    let seen = format!(
+        "{addresses} addresses of MX hosts in {networks} networks, not one took or refused the connection"
+    );
+    if networks >= limits::PORT_BLOCKED_SURE_NETWORKS {
+        format!("{seen}: our own port 25 is blocked")
+    } else {
+        format!("{seen}: our own port 25 is blocked, or these hosts are all down; so few cannot tell")
+    }
 }
 
 /// Checks what the MX hosts said.
@@ -42,9 +61,8 @@ pub fn check(facts: &Facts, _: &Answers) -> Result<Checks, Ask> {
         }
         return Ok(checks);
     }
-    if is_port_blocked(facts.dialogues.values()) {
-        let hosts = facts.dialogues.len();
-        let evidence = format!("{hosts} addresses of MX hosts, not one took or refused the connection");
+    if is_silent(facts.dialogues.values()) && facts.outlet != Some(Outlet::Open) {
+        let evidence = silence(facts.outlet, facts.dialogues.len());
         checks.find(Finding::new(&SMTP_PORT25, domain, evidence));
         for code in [&SMTP_REFUSES, &TLS_STARTTLS, &TLS_CERT] {
             checks.unknown_for(code, domain, "port-25-blocked", "nothing was reached on port 25");
@@ -56,7 +74,11 @@ pub fn check(facts: &Facts, _: &Answers) -> Result<Checks, Ask> {
         let spoken = match &dialogue.outcome {
             Ok(spoken) => spoken,
             Err(DialogueFault::Refused(reply)) => {
+                // Perhaps it is our address or our name that it does not like: no word on others' mail.
                 checks.find(Finding::new(&SMTP_REFUSES, &subject, reply.clone()));
+                for code in [&TLS_STARTTLS, &TLS_CERT] {
+                    checks.unknown_for(code, &subject, "refused", "it refuses to talk to us");
+                }
                 continue;
             }
             Err(DialogueFault::NotPublic) => {
@@ -112,11 +134,46 @@ fn certificate(checks: &mut Checks, subject: &str, seen: &TlsSeen, now: Timestam
     } else if left < NEAR_END_MS {
         let evidence = format!("it ends at {}, in {} days", ends.rfc3339(), left / 86_400_000);
         checks.find(Finding::new(&TLS_CERT, subject, evidence).severity(Severity::Warning));
-    } else if let Verification::Failed(why) = &seen.verification {
-        checks.find(Finding::new(&TLS_CERT, subject, why.clone()));
     } else {
-        checks.pass(&TLS_CERT, subject);
+        match &seen.verification {
+            Verification::Failed(why) => checks.find(Finding::new(&TLS_CERT, subject, why.clone())),
+            Verification::Verified => checks.pass(&TLS_CERT, subject),
+            Verification::NotChecked => {
+                checks.unknown_for(&TLS_CERT, subject, "not-verified", "its chain was not verified here");
+            }
+        }
     }
+}
+
+/// What the MX hosts said, a line an address.
+pub fn lines(dialogues: &BTreeMap<(Name, IpAddr), Dialogue>) -> Vec<String> {
+    let line = |((host, address), dialogue): (&(Name, IpAddr), &Dialogue)| {
+        format!("{host} ({address}): {}", describe(dialogue))
+    };
+    dialogues.iter().map(line).collect()
+}
+
+/// A dialogue in words.
+fn describe(dialogue: &Dialogue) -> String {
+    let spoken = match &dialogue.outcome {
+        Ok(spoken) => spoken,
+        Err(fault) => return fault.to_string(),
+    };
+    let (tls, extensions) = match &spoken.tls {
+        StartTls::NotOffered => ("no STARTTLS".to_owned(), &spoken.extensions),
+        StartTls::Refused(reply) => (format!("STARTTLS refused: {reply}"), &spoken.extensions),
+        StartTls::Failed(why) => (format!("the TLS handshake fails: {why}"), &spoken.extensions),
+        StartTls::Done(seen) => {
+            let certificate = seen.chain.first().and_then(|der| X509Certificate::from_der(der).ok());
+            let until = certificate.map_or_else(String::new, |(_, parsed)| {
+                let ends = Timestamp::from_seconds(parsed.validity().not_after.timestamp());
+                format!(" until {}", ends.rfc3339())
+            });
+            let text = format!("{} {}, certificate{until} {}", seen.version, seen.cipher, seen.verification);
+            (text, &seen.extensions)
+        }
+    };
+    if extensions.is_empty() { tls } else { format!("{tls}; {}", extensions.join(", ")) }
 }
 
 #[cfg(test)]
@@ -151,7 +208,13 @@ mod tests {
         params.not_after =
             rcgen::date_time_ymd(year.into(), u8::try_from(month).unwrap(), u8::try_from(day).unwrap());
         let chain = vec![params.self_signed(&key).unwrap().der().to_vec()];
-        StartTls::Done(TlsSeen { version: String::new(), cipher: String::new(), chain, verification })
+        StartTls::Done(TlsSeen {
+            version: String::new(),
+            cipher: String::new(),
+            chain,
+            verification,
+            extensions: Vec::new(),
+        })
     }
 
     #[test]
@@ -165,7 +228,11 @@ mod tests {
             (Ok(spoken(session(-3, Verification::Verified))), vec!["TLS-CERT warning"]),
             (Ok(spoken(session(9, Verification::Verified))), vec!["TLS-CERT warning"]),
             (Ok(spoken(session(90, Verification::Failed("self-signed".to_owned())))), vec!["TLS-CERT note"]),
-            (Err(DialogueFault::Refused("554 no".to_owned())), vec!["SMTP-REFUSES error"]),
+            (Ok(spoken(session(90, Verification::NotChecked))), vec!["TLS-CERT not-known"]),
+            (
+                Err(DialogueFault::Refused("554 no".to_owned())),
+                vec!["SMTP-REFUSES note", "TLS-CERT not-known", "TLS-STARTTLS not-known"],
+            ),
             (
                 Err(DialogueFault::ReplyTimeout(30)),
                 vec!["SMTP-REFUSES not-known", "TLS-CERT not-known", "TLS-STARTTLS not-known"],
@@ -193,6 +260,27 @@ mod tests {
         let one_answers = say(vec![timeout(), Ok(spoken(StartTls::NotOffered))]);
         assert!(one_answers.contains(&"TLS-STARTTLS error mx.good.example (198.50.1.1)".to_owned()));
         assert!(!one_answers.iter().any(|line| line.starts_with("SMTP-PORT25")));
-        assert!(!is_port_blocked([]));
+        assert!(!is_silent([]));
+    }
+
+    #[test]
+    fn the_run_as_a_whole_says_whose_silence_it_is() {
+        let mut facts = facts("good.example");
+        let silent = Dialogue { outcome: Err(DialogueFault::ConnectTimeout(10)) };
+        facts.dialogues.insert((name("mx.good.example"), "198.50.1.1".parse().unwrap()), silent);
+        for (outlet, want, words) in [
+            (None, 4, "so few cannot tell"),
+            (Some(Outlet::Silent { addresses: 9, networks: 2 }), 4, "9 addresses of MX hosts in 2 networks"),
+            (Some(Outlet::Silent { addresses: 9, networks: 3 }), 4, "connection: our own port 25 is blocked"),
+            // Another domain's host was met: this one is down, or far away.
+            (Some(Outlet::Open), 3, ""),
+        ] {
+            facts.outlet = outlet;
+            let checks = check(&facts, &Answers::new()).unwrap();
+            assert_eq!(troubles(&checks).len(), want, "{outlet:?}");
+            let told = format!("{:?}", checks.all);
+            assert!(told.contains(words), "{outlet:?}: {told}");
+            assert_eq!(told.contains("PORT25"), want == 4, "{outlet:?}");
+        }
     }
 }

@@ -20,7 +20,7 @@
 
 mod dialogue;
 mod driver;
-mod reply;
+pub(super) mod reply;
 
 use std::fmt;
 use std::net::SocketAddr;

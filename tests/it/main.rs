@@ -29,6 +29,9 @@ mod dns_commands;
 /// The third-party cases about DNS.
 mod dns_cases;
 
+/// What health checks gather beside DNS: policies by HTTPS, MX hosts, name servers.
+mod health;
+
 /// Failure reports and other feedback.
 mod failure_reports;
 

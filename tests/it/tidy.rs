@@ -50,9 +50,10 @@ const PURE: [&str; 9] =
     ["mail", "reports", "sources", "dns_health", "probe", "classify", "summary", "alert", "render"];
 
 /// Where a crate may be named: a folder, or a file, below `src`.
-const OWNED_CRATES: [(&str, &[&str]); 17] = [
+const OWNED_CRATES: [(&str, &[&str]); 18] = [
     ("mail_auth", &["authentication"]),
     ("ureq", &["mailbox/oauth"]),
+    ("httparse", &["dns_health/gather"]),
     ("rusqlite", &["store"]),
     ("mail_parser", &["mail"]),
     ("smtp_proto", &["smtp"]),

@@ -1,19 +1,21 @@
 //! `dns check`: what a domain publishes for its mail, what is wrong with it, and how to mend it.
 
-use std::io::{BufRead as _, Write};
+use std::io::{BufRead as _, IsTerminal as _, Write};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 
 use crate::cli::args::{DnsArguments, DnsCheckArguments, Format};
 use crate::cli::context::Context;
-use crate::cli::dns::{read_name, resolver, wait};
+use crate::cli::dns::{means, read_name, wait};
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::daemon::dns_checks::{ALLOWANCE, learnt_facts, nonce};
 use crate::dns::Name;
 use crate::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
 use crate::dns_health::finding::Severity;
-use crate::dns_health::gather::{self, Tools};
+use crate::dns_health::gather;
 use crate::dns_health::report::Health;
+use crate::dns_health::transport;
 use crate::limits;
 use crate::mail::DomainName;
 use crate::render::dns::{HEALTH_FINDINGS, HEALTH_TOTALS, HealthFinding, HealthTotals, health_rows};
@@ -31,26 +33,26 @@ pub fn run(
         return Err(unknown_word("severity", &arguments.fail_on, words));
     };
     let domains = domains(&arguments.domains)?;
-    let resolver = resolver(context, group)?;
+    let means = means(context, group, arguments.dns_only, arguments.smtp)?;
     let facts: Vec<Facts> =
         domains.iter().map(|domain| facts(context, domain, &arguments.selector)).collect();
-    let mut all: Vec<Health> = Vec::new();
-    wait(gather::check_all(
-        Tools { resolver: &*resolver },
-        facts,
-        limits::HEALTH_AT_ONCE,
-        ALLOWANCE,
-        |checkup| all.push(checkup.health),
-    ))?;
+    let bar = progress(context, domains.len());
+    let mut all: Vec<(Health, Vec<String>)> = Vec::new();
+    wait(gather::check_all(means.tools(), facts, limits::HEALTH_AT_ONCE, ALLOWANCE, |checkup| {
+        bar.inc(1);
+        all.push((checkup.health, transport::lines(&checkup.facts.dialogues)));
+    }))?;
+    bar.finish_and_clear();
     // In the order in which they were asked for.
-    all.sort_by_key(|health| domains.iter().position(|domain| *domain == health.domain));
-    let is_bad = all.iter().any(|health| health.worst() >= Some(fail_on));
+    all.sort_by_key(|(health, _)| domains.iter().position(|domain| *domain == health.domain));
+    let is_bad = all.iter().any(|(health, _)| health.worst() >= Some(fail_on));
     if context.output.format == Format::Table {
-        for health in &all {
-            write_text(health, out)?;
+        for (health, hosts) in &all {
+            write_text(health, hosts, out)?;
         }
         out.flush()?;
     } else {
+        let all: Vec<Health> = all.into_iter().map(|(health, _)| health).collect();
         let rows: Vec<HealthFinding> = all.iter().flat_map(health_rows).collect();
         let totals = HealthTotals::of(&all);
         let domain = domains.first().filter(|_| domains.len() == 1).map(|domain| domain.as_str().to_owned());
@@ -60,6 +62,18 @@ pub fn run(
         context.output.print(&sheet, &TimeZone::UTC, out)?;
     }
     Ok(if is_bad { Exit::Findings } else { Exit::Fine })
+}
+
+/// A bar on a terminal, for more than one domain.
+fn progress(context: &Context, domains: usize) -> ProgressBar {
+    let is_shown = domains > 1 && std::io::stderr().is_terminal() && !context.output.is_quiet;
+    let target = if is_shown { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(u64::try_from(domains).ok(), target);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {pos} of {len} domains ({per_sec})")
+    {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// The domains of the arguments, each once; `-` stands for standard input.
@@ -107,8 +121,8 @@ fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
     facts
 }
 
-/// One domain for eyes: its mark, then each finding with what to do and the record to publish.
-fn write_text(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
+/// One domain for eyes: its mark, each finding with what to do and the record to publish, and what MX hosts said.
+fn write_text(health: &Health, hosts: &[String], out: &mut dyn Write) -> std::io::Result<()> {
     let grade = health.grade.map_or("not known", |grade| grade.as_str());
     let class = health.class.map_or("class not known", |class| class.as_str());
     let (passed, not_known) = (health.count("pass"), health.count("not-known"));
@@ -144,6 +158,12 @@ fn write_text(health: &Health, out: &mut dyn Write) -> std::io::Result<()> {
         if finding.code.standard != "-" {
             writeln!(out, "           see: {}", finding.code.standard)?;
         }
+    }
+    if !hosts.is_empty() {
+        writeln!(out, "\n  what the MX hosts say:")?;
+    }
+    for host in hosts {
+        writeln!(out, "  {}", escape::terminal(host))?;
     }
     writeln!(out)
 }

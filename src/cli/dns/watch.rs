@@ -57,7 +57,7 @@ pub fn run(
             facts.iter().map(|facts| (facts.domain.clone(), facts.nonce.clone())).collect();
         let mut done = Vec::new();
         wait(gather::check_all(
-            Tools { resolver: &*resolver },
+            Tools::of(&*resolver),
             facts,
             limits::HEALTH_AT_ONCE,
             ALLOWANCE,

@@ -61,7 +61,7 @@ impl fmt::Display for Reply {
 
 /// What was read is no reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NoReply {
+pub(in crate::smtp) enum NoReply {
     /// The first line has no code.
     Garbage(String),
     /// More than [`limits::REPLY_LINES`] lines.
@@ -70,7 +70,7 @@ pub(super) enum NoReply {
 
 /// Collects bytes into replies. Holds at most one line and one reply.
 #[derive(Debug, Default)]
-pub(super) struct ReplyReader {
+pub(in crate::smtp) struct ReplyReader {
     /// The line under way, cut at [`limits::REPLY_LINE_BYTES`].
     line: Vec<u8>,
     /// The lines of the reply under way: code, and the rest.
@@ -84,7 +84,7 @@ impl ReplyReader {
     ///
     /// Shape: the reply is `None` while more bytes are wanted, and then all bytes were taken.
     /// Errors: [`NoReply`]; the connection is of no use then.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Reply>), NoReply> {
+    pub(in crate::smtp) fn push(&mut self, bytes: &[u8]) -> Result<(usize, Option<Reply>), NoReply> {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end + 1);
@@ -99,7 +99,7 @@ impl ReplyReader {
     }
 
     /// True if nothing of a reply was read yet.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::smtp) fn is_empty(&self) -> bool {
         self.line.is_empty() && self.lines.is_empty()
     }
 

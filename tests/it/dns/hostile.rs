@@ -148,7 +148,7 @@ async fn check(server: &DnsServer) -> Health {
     let facts = Facts::new(name("d.test"), Timestamp::from_seconds(1_790_000_000), "nonce");
     let allowance = Allowance { questions: limits::HEALTH_QUESTIONS, time: Duration::from_secs(20) };
     let began = clock::instant();
-    let done = gather::check(Tools { resolver: &resolver }, &facts, allowance).await;
+    let done = gather::check(Tools::of(&resolver), &facts, allowance).await;
     assert!(done.asked <= limits::HEALTH_QUESTIONS, "{}", done.asked);
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     done.health

@@ -11,6 +11,8 @@ pub(crate) mod dovecot;
 pub(crate) mod program;
 #[cfg(test)]
 pub(crate) mod sink;
+#[cfg(test)]
+pub(crate) mod tls;
 
 use std::path::PathBuf;
 
