@@ -209,6 +209,7 @@ CREATE INDEX report_message ON report (message_id);
 CREATE INDEX report_spread ON report (domain_id, day, last_day) WHERE last_day > day;
 CREATE INDEX report_duplicate ON report (domain_id, duplicate_of) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX report_conflicting ON report (domain_id, day) WHERE is_conflicting = 1;
+CREATE INDEX report_untrusted ON report (domain_id, day) WHERE status = 'untrusted';
 
 -- One row: one deviation of a report from its standard, the first of each name with its count.
 CREATE TABLE deviation (
@@ -333,6 +334,7 @@ CREATE INDEX tls_report_key ON tls_report (external_id, reporter_id, begin_at, e
 CREATE UNIQUE INDEX tls_report_counted_once
     ON tls_report (domain_id, reporter_id, external_id, begin_at, end_at) WHERE status = 'counted';
 CREATE INDEX tls_report_message ON tls_report (message_id);
+CREATE INDEX tls_report_untrusted ON tls_report (domain_id, day) WHERE status = 'untrusted';
 
 -- One row: one policy of one TLS report with the sessions under it. It counts if its report does.
 CREATE TABLE tls_policy (
@@ -429,6 +431,7 @@ CREATE TABLE failure_report (
 CREATE UNIQUE INDEX failure_report_once ON failure_report (domain_id, content_sha256) WHERE status = 'counted';
 CREATE INDEX failure_report_content ON failure_report (content_sha256);
 CREATE INDEX failure_report_message ON failure_report (message_id);
+CREATE INDEX failure_report_untrusted ON failure_report (domain_id, day) WHERE status = 'untrusted';
 
 -- One row: one use of something that is written down: who saw what is usually hidden.
 CREATE TABLE audit (

@@ -289,6 +289,9 @@ pub struct FilterArguments {
     /// a type, failure or delivery result of failure reports; an outcome, status, class or reason of bounces
     #[arg(long, value_name = "WORD")]
     pub result: Option<String>,
+    /// Reports that count: verified or all; of messages, which mails
+    #[arg(long, value_name = "WORD")]
+    pub trust: Option<String>,
     /// Zone of mails and probes in tables; days of reports are UTC
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
@@ -557,6 +560,9 @@ pub struct DnsSimulateArguments {
     /// To, a day inclusive: as --since
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Reports that count: verified or all
+    #[arg(long, value_name = "WORD")]
+    pub trust: Option<String>,
     /// Most rows; totals are of all
     #[arg(long, value_name = "ROWS")]
     pub limit: Option<usize>,
@@ -701,6 +707,9 @@ pub struct ExportArguments {
     /// To, a day inclusive: as in `report`
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+    /// Reports that count: verified or all
+    #[arg(long, value_name = "WORD")]
+    pub trust: Option<String>,
     /// Most records
     #[arg(long, value_name = "ROWS")]
     pub limit: Option<usize>,

@@ -18,7 +18,7 @@ use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
 use crate::render::{Column, Head, Sheet, policies, views};
 use crate::store::MessageStatus;
-use crate::summary::{Answer, Query};
+use crate::summary::{Answer, Query, Trust, TrustAsked};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -109,6 +109,12 @@ impl Question {
                 ));
             }
         }
+        if filter.trust.is_some() && matches!(view, View::Probes | View::Bounces | View::BounceList) {
+            return Err(Failure::usage(
+                format!("--trust: `{}` counts no reports", view.name()),
+                "views of reports and `messages` take it",
+            ));
+        }
         for (option, is_given) in [("--source", source.is_some()), ("--reporter", filter.reporter.is_some())]
         {
             let filters = match view {
@@ -142,6 +148,7 @@ impl Question {
             source,
             reporter: filter.reporter.clone(),
             result: filter.result.clone(),
+            trust: read_trust(filter.trust.as_deref())?,
             limit: filter.limit,
             sort: filter.sort.clone(),
         };
@@ -154,6 +161,13 @@ pub fn read_domain(text: &str) -> Result<DomainName, Failure> {
     DomainName::parse(text).ok_or_else(|| {
         Failure::usage(format!("no domain name: {text:?}"), "write a name such as example.com")
     })
+}
+
+/// Reads the word after `--trust`.
+pub fn read_trust(word: Option<&str>) -> Result<TrustAsked, Failure> {
+    let Some(word) = word else { return Ok(TrustAsked::default()) };
+    TrustAsked::parse(word)
+        .ok_or_else(|| unknown_word("--trust", word, TrustAsked::ALL.map(TrustAsked::as_str).to_vec()))
 }
 
 /// Reads the address after `--source`.
@@ -185,6 +199,8 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             .iter()
             .map(|status| status.as_str())
             .chain(KINDS.iter().map(|kind| kind.as_str()))
+            .chain(Trust::ALL.iter().map(|trust| trust.as_str()).filter(|word| *word != "pending"))
+            .chain(["untrusted"])
             .collect(),
         // Reporters invent words: any may be asked for.
         View::Tls | View::Failures | View::Complaints | View::Bounces | View::BounceList => return Ok(()),

@@ -304,6 +304,7 @@ pub fn export(context: &Context, arguments: &ExportArguments, out: &mut dyn Writ
         domain: arguments.domain.clone(),
         since: arguments.since.clone(),
         until: arguments.until.clone(),
+        trust: arguments.trust.clone(),
         limit: arguments.limit,
         ..FilterArguments::default()
     };

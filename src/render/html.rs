@@ -32,9 +32,8 @@ pub fn write(sheet: &Sheet<'_>, zone: &TimeZone, out: &mut dyn Write) -> io::Res
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>{title} - Mailsonde</title>\n<style>{STYLE}</style></head>\n<body><h1>{title}</h1>"
     )?;
-    let period = sheet.period_line(zone);
-    if !period.is_empty() {
-        writeln!(out, "<p>{}</p>", escape::html(&period))?;
+    for line in sheet.head_lines(zone) {
+        writeln!(out, "<p>{}</p>", escape::html(&line))?;
     }
     let shown = sheet.shown_columns();
     write!(out, "<div class=\"scroll\"><table><thead><tr>")?;

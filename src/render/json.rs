@@ -6,8 +6,10 @@ use crate::clock::Timestamp;
 use crate::render::escape;
 use crate::render::sheet::Sheet;
 use crate::render::value::Value;
+use crate::summary::TrustShares;
 
-/// Writes `{"view", "domain", "since", "until", "rows", "totals", "notes"}`, a row a line.
+/// Writes `{"view", "domain", "since", "until", "rows", "totals", "notes"}`, a row a line; `"trust"` before the rows where
+/// reports are counted.
 ///
 /// Shape: docs/json-output.md. Errors: those of the writer.
 pub fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -23,6 +25,9 @@ pub fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
         text.push_str(name);
         text.push_str("\":");
         push_time(&mut text, at);
+    }
+    if let Some(trust) = &sheet.trust {
+        push_trust(&mut text, trust);
     }
     text.push_str(",\"rows\":[");
     out.write_all(text.as_bytes())?;
@@ -49,6 +54,29 @@ pub fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     text.push_str("]}\n");
     out.write_all(text.as_bytes())
+}
+
+/// Appends how far what is counted can be believed.
+fn push_trust(text: &mut String, trust: &TrustShares) {
+    let word = |word: &'static str| Value::Text(word.into());
+    let fields = [
+        ("asked", word(trust.asked.as_str())),
+        ("unit", word(trust.unit)),
+        ("verified", Value::Count(trust.verified)),
+        ("imported", Value::Count(trust.imported)),
+        ("unverified", Value::Count(trust.unverified)),
+        ("pending", Value::Count(trust.pending)),
+        ("unverified_percent", Value::Percent { part: trust.unverified, whole: trust.all() }),
+        ("untrusted_reports", Value::Count(trust.untrusted_reports)),
+    ];
+    text.push_str(",\"trust\":{");
+    for (at, (name, value)) in fields.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        push_field(text, name, value);
+    }
+    text.push('}');
 }
 
 /// Writes one object a row, a line each, without head, totals and notes.

@@ -12,9 +12,8 @@ use crate::render::sheet::Sheet;
 /// Instants stand in `zone`. Errors: those of the writer.
 pub fn write(sheet: &Sheet<'_>, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "## {}\n", escape::markdown(sheet.head.title))?;
-    let period = sheet.period_line(zone);
-    if !period.is_empty() {
-        writeln!(out, "{}\n", escape::markdown(&period))?;
+    for line in sheet.head_lines(zone) {
+        writeln!(out, "{}\n", escape::markdown(&line))?;
     }
     let shown = sheet.shown_columns();
     write!(out, "|")?;

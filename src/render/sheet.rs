@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::clock::Timestamp;
 use crate::render::columns::{Column, Kind, Show, Spec};
 use crate::render::value::Value;
-use crate::summary::Answer;
+use crate::summary::{Answer, TrustShares};
 
 /// What stands above the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +37,8 @@ pub struct Sheet<'a> {
     pub columns: Vec<Spec>,
     /// Totals of all rows, also of those cut away.
     pub totals: Vec<(&'static str, Value<'a>)>,
+    /// How far what is counted can be believed; `None` where no reports are.
+    pub trust: Option<TrustShares>,
     /// Remarks for the reader.
     pub notes: Vec<String>,
     /// The number of rows.
@@ -52,6 +54,7 @@ impl<'a> Sheet<'a> {
             head,
             columns: columns.iter().map(|column| column.spec).collect(),
             totals: Vec::new(),
+            trust: None,
             notes: Vec::new(),
             len: rows.len(),
             row: Box::new(move |at| match rows.get(at) {
@@ -73,6 +76,7 @@ impl<'a> Sheet<'a> {
         head.since = head.since.or(answer.first);
         head.until = head.until.or(answer.last);
         let mut sheet = Self::of_rows(head, columns, &answer.rows).with_totals(totals, &answer.totals);
+        sheet.trust = answer.trust;
         sheet.notes.clone_from(&answer.notes);
         if answer.cut > 0 {
             let rest = if answer.cut == 1 {
@@ -159,6 +163,12 @@ impl Sheet<'_> {
             .map(|(name, value)| format!("{name} {}", value.for_eyes(zone)))
             .collect();
         (!rest.is_empty()).then(|| format!("total: {}", rest.join(", ")))
+    }
+
+    /// The lines between title and table: the period, and how far what is counted can be believed.
+    pub fn head_lines(&self, zone: &TimeZone) -> Vec<String> {
+        let period = Some(self.period_line(zone)).filter(|line| !line.is_empty());
+        period.into_iter().chain(self.trust.and_then(|trust| trust.line())).collect()
     }
 
     /// The domain and the period in words; empty for views without a period. Reports have whole UTC days,

@@ -42,9 +42,8 @@ pub fn write(sheet: &Sheet<'_>, options: &TableOptions, out: &mut dyn Write) -> 
     if !sheet.head.title.is_empty() {
         writeln!(out, "{}", styled(&escape::terminal(sheet.head.title), "1", options.color))?;
     }
-    let period = sheet.period_line(zone);
-    if !period.is_empty() {
-        for part in wrap(&escape::terminal(&period), options.width) {
+    for line in sheet.head_lines(zone) {
+        for part in wrap(&escape::terminal(&line), options.width) {
             writeln!(out, "{part}")?;
         }
     }

@@ -536,9 +536,14 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
         "`pending`, `read`, `duplicate`, `unread` or `kept`.",
         |row| Value::text(Some(&row.status)),
     ),
-    Column::new("reason", "reason", Kind::Text, Show::Spare(2, 16), "Why it has this status.", |row| {
-        Value::text(row.reason.as_deref())
-    }),
+    Column::new(
+        "reason",
+        "reason",
+        Kind::Text,
+        Show::Spare(2, 16),
+        "Why it has this status, and why its reports do not count.",
+        |row| Value::text(row.reason.as_deref()),
+    ),
     Column::new(
         "deviations",
         "deviations",
@@ -611,6 +616,15 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
         Show::Spare(7, 0),
         "Its size as received.",
         |row| Value::Count(row.size_bytes),
+    ),
+    Column::new(
+        "trust",
+        "trust",
+        Kind::Text,
+        Show::Spare(9, 0),
+        "How far its reports can be believed: `verified`, `imported`, `unverified`, `pending` or `failed`; null while it was \
+         never read.",
+        |row| Value::text(row.trust.as_deref()),
     ),
 ];
 

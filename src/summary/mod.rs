@@ -23,4 +23,4 @@ pub use query::{Period, Query};
 pub use rows::*;
 pub use simulate::{SimulatedRow, SimulatedTotals, StreamRow};
 pub use tls::{TlsRow, TlsTotals};
-pub use trust::Trust;
+pub use trust::{Trust, TrustAsked, TrustShares};

@@ -2,6 +2,7 @@
 
 use crate::clock::Day;
 use crate::mail::DomainName;
+use crate::summary::TrustAsked;
 
 /// A period as asked: whole UTC days for reports, instants for mails and probes. Half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +40,8 @@ pub struct Query {
     pub reporter: Option<String>,
     /// `pass` or `fail` of DMARC for reports; a state, kind or status for probes and messages.
     pub result: Option<String>,
+    /// Which reports, by how far they can be believed; for messages, which mails.
+    pub trust: TrustAsked,
     /// Most rows; totals are of all.
     pub limit: Option<usize>,
     /// A column to sort by, as named in JSON; `-` before it turns the order.

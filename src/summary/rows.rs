@@ -1,6 +1,7 @@
 //! One struct a view. Times are UTC; `None` is "not known" and null in JSON.
 
 use crate::clock::Timestamp;
+use crate::summary::TrustShares;
 
 /// An answer: rows, totals of all rows (also of those cut by the limit), and remarks.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Answer<R, T> {
     pub first: Option<Timestamp>,
     /// See `first`.
     pub last: Option<Timestamp>,
+    /// How far what is counted can be believed; `None` in views that count no reports.
+    pub trust: Option<TrustShares>,
     /// Rows cut away by the limit.
     pub cut: u64,
     /// Remarks for the reader: spread reports, unclaimed domains, unread reports.
@@ -240,8 +243,10 @@ pub struct MessageRow {
     pub kind: Option<String>,
     /// `pending`, `read`, `duplicate`, `unread` or `kept`.
     pub status: String,
-    /// Why it has this status.
+    /// Why it has this status, and why its reports do not count.
     pub reason: Option<String>,
+    /// How far its reports can be believed; `None` while it was never read.
+    pub trust: Option<String>,
     /// Names of deviations.
     pub deviations: Vec<String>,
     /// The peer; `None` where nothing proves one.

@@ -29,3 +29,10 @@ pub struct TlsTotals {
     /// Sessions that failed, as the summaries of the reports say.
     pub failed_sessions: u64,
 }
+
+impl TlsTotals {
+    /// Sessions, whatever became of them.
+    pub const fn sessions(&self) -> u64 {
+        self.successful_sessions.saturating_add(self.failed_sessions)
+    }
+}

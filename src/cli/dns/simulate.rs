@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::dns::{read_name, resolver, wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::period;
-use crate::cli::report::read_domain;
+use crate::cli::report::{read_domain, read_trust};
 use crate::clock::Timestamp;
 use crate::dns::{Answers, Budget, settle};
 use crate::limits;
@@ -52,6 +52,7 @@ pub fn run(
         domain: Some(read_domain(&arguments.domain)?),
         period: asked.period,
         is_relative: asked.is_relative,
+        trust: read_trust(arguments.trust.as_deref())?,
         ..Query::default()
     };
     let streams = context.open_reader()?.streams(&query)?;
@@ -75,7 +76,8 @@ pub fn run(
         ..Head::default()
     };
     let cut = u64::try_from(more).unwrap_or(u64::MAX);
-    let answer = Answer { rows, totals, first: streams.first, last: streams.last, cut, notes };
+    let answer =
+        Answer { rows, totals, first: streams.first, last: streams.last, trust: streams.trust, cut, notes };
     let sheet = Sheet::of_answer(head, SIMULATED, SIMULATED_TOTALS, &answer);
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     Ok(Exit::findings_if(has_spf_faults || has_dmarc_faults || totals.lost > 0))

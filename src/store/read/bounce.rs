@@ -112,7 +112,7 @@ pub(super) fn bounces(
     rows.sort_by(|a, b| b.day.cmp(&a.day).then(b.recipients.cmp(&a.recipients)));
     scope::sort(&mut rows, query, group_key);
     let cut = scope::cut(&mut rows, query);
-    Ok(Answer { rows, totals, first, last, cut, notes: Vec::new() })
+    Ok(Answer { rows, totals, first, last, trust: None, cut, notes: Vec::new() })
 }
 
 /// See [`super::Reader::bounce_list`].
@@ -135,7 +135,15 @@ pub(super) fn bounce_list(
     scope::sort(&mut rows, query, row_key);
     rows.truncate(limit);
     let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    Ok(Answer { rows, totals, first, last, cut: totals.recipients.saturating_sub(shown), notes: Vec::new() })
+    Ok(Answer {
+        rows,
+        totals,
+        first,
+        last,
+        trust: None,
+        cut: totals.recipients.saturating_sub(shown),
+        notes: Vec::new(),
+    })
 }
 
 /// What a column of groups is sorted by.

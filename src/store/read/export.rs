@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row};
 use super::super::{StoreError, source};
 use super::message::{count, strings};
 use super::records::{self, Lists};
-use super::scope::Scope;
+use super::scope::{Scope, trust_of};
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
 use crate::sources::{Clues, Domain, Senders, identify};
@@ -44,7 +44,8 @@ pub(super) fn export<E: From<StoreError>>(
             if exported >= limit {
                 return Ok(exported);
             }
-            if is_asked(&scope, domain.authors.as_ref(), row)? {
+            let trust = trust_of(row, 30)?;
+            if scope.trust.asks_for(trust) && is_asked(&scope, domain.authors.as_ref(), row)? {
                 each(&to_row(row, &domain.name, &mut lists, senders)?)?;
                 exported += 1;
             }

@@ -6,11 +6,11 @@ use rusqlite::{Connection, Row};
 
 use super::super::{StoreError, source};
 use super::message::{count, strings};
-use super::scope::{self, Range, Scope, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, SortKey};
 use crate::clock::Timestamp;
 use crate::mail::{DomainName, MessageId};
 use crate::reports::failure::ShownFailure;
-use crate::summary::{Answer, ComplaintRow, ComplaintTotals, FailureRow, FailureTotals, Query};
+use crate::summary::{Answer, ComplaintRow, ComplaintTotals, FailureRow, FailureTotals, Query, Trust};
 
 const ROWS: &str = "SELECT q.message_id, q.seq, q.received_at_ms, q.trust, d.name, q.day, q.form, q.feedback_type, q.reporter,
     q.reporting_mta, q.user_agent, q.version, q.arrived_at, q.incidents, q.source, q.source_host, q.source_port,
@@ -27,7 +27,8 @@ const ROWS: &str = "SELECT q.message_id, q.seq, q.received_at_ms, q.trust, d.nam
     AND (q.is_authentication = $8 OR q.feedback_type = $7)
     ORDER BY COALESCE(q.arrived_at, q.received_at_ms / 1000) DESC, q.message_id DESC, q.seq";
 const VOLUME: &str = "SELECT COALESCE(SUM(u.messages), 0) FROM rollup AS u
-    WHERE u.domain_id = (SELECT domain_id FROM domain WHERE name = $1) AND u.day >= $2 AND u.day <= $3";
+    WHERE u.domain_id = (SELECT domain_id FROM domain WHERE name = $1) AND u.day >= $2 AND u.day <= $3
+    AND ($4 = 0 OR u.trust = 'verified')";
 
 /// Hands every row that was asked for to `each`, the newest first.
 fn stream(
@@ -114,7 +115,12 @@ pub(super) fn failures(
     let mut rows: Vec<FailureRow> = Vec::new();
     let mut totals = FailureTotals::default();
     let mut range = Range::default();
+    let scope = Scope::of(connection, &Query { result: None, ..query.clone() })?;
+    let mut trust = scope.shares(connection, "reports", &[ReportKind::Failure])?;
     stream(connection, query, true, |row| {
+        if !trust.add(Trust::parse(&row.trust).unwrap_or(Trust::Pending), 1) {
+            return;
+        }
         totals.reports += 1;
         totals.incidents = totals.incidents.saturating_add(row.shown.incidents);
         let at = row.shown.arrived_at.unwrap_or_else(|| row.received_at.seconds());
@@ -131,8 +137,9 @@ pub(super) fn failures(
     scope::sort(&mut rows, query, key_of);
     rows.truncate(limit);
     let cut = totals.reports.saturating_sub(u64::try_from(rows.len()).unwrap_or(u64::MAX));
-    let notes = Scope::of(connection, &Query { result: None, ..query.clone() })?.notes_on_mail(connection)?;
-    Ok(Answer { rows, totals, first: range.first(), last: range.last(), cut, notes })
+    let notes = scope.notes_on_mail(connection)?;
+    let trust = Some(trust);
+    Ok(Answer { rows, totals, first: range.first(), last: range.last(), trust, cut, notes })
 }
 
 /// What a column is sorted by.
@@ -197,16 +204,21 @@ pub(super) fn complaints(
     let mut groups: BTreeMap<Group, (u64, Range)> = BTreeMap::new();
     let mut of_domains: BTreeMap<Option<String>, u64> = BTreeMap::new();
     let mut range = Range::default();
+    let scope = Scope::of(connection, &Query { result: None, ..query.clone() })?;
+    let mut trust = scope.shares(connection, "complaints", &[ReportKind::Failure])?;
     stream(connection, query, false, |row| {
+        // Somebody who says that it is no spam complains of nothing.
+        let counted = if row.shown.feedback_type == "not-spam" { 0 } else { row.shown.incidents };
+        if !trust.add(Trust::parse(&row.trust).unwrap_or(Trust::Pending), counted) {
+            return;
+        }
         let shown = row.shown;
         let at = shown.arrived_at.unwrap_or_else(|| row.received_at.seconds());
         range.add(at, at);
         let of_signature =
             |name: &String| name.split_once("._domainkey.").map(|(_, domain)| domain.to_owned());
         let signer = shown.dkim_domain.or_else(|| shown.original_signatures.first().and_then(of_signature));
-        // Somebody who says that it is no spam complains of nothing.
-        let complaints = if shown.feedback_type == "not-spam" { 0 } else { shown.incidents };
-        *of_domains.entry(row.domain.clone()).or_default() += complaints;
+        *of_domains.entry(row.domain.clone()).or_default() += counted;
         let group = (row.domain, shown.feedback_type, shown.source_ip, signer, shown.campaign);
         let entry = groups.entry(group).or_default();
         entry.0 = entry.0.saturating_add(shown.incidents);
@@ -217,8 +229,8 @@ pub(super) fn complaints(
     let mut volumes: BTreeMap<Option<String>, u64> = BTreeMap::new();
     for domain in of_domains.keys() {
         let name = domain.as_deref().unwrap_or_default();
-        let messages: i64 =
-            connection.prepare_cached(VOLUME)?.query_row((name, first_day, last_day), |row| row.get(0))?;
+        let row = (name, first_day, last_day, scope.is_verified_only());
+        let messages: i64 = connection.prepare_cached(VOLUME)?.query_row(row, |row| row.get(0))?;
         volumes.insert(domain.clone(), count(messages));
     }
     let totals = ComplaintTotals { complaints: of_domains.values().sum(), messages: volumes.values().sum() };
@@ -242,7 +254,8 @@ pub(super) fn complaints(
     rows.sort_by_key(|row| std::cmp::Reverse(row.complaints));
     scope::sort(&mut rows, query, complaint_key);
     let cut = scope::cut(&mut rows, query);
-    Ok(Answer { rows, totals, first: range.first(), last: range.last(), cut, notes: Vec::new() })
+    let trust = Some(trust);
+    Ok(Answer { rows, totals, first: range.first(), last: range.last(), trust, cut, notes: Vec::new() })
 }
 
 /// What a column is sorted by.

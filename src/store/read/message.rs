@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::mail::{
     Address, DomainName, Envelope, MessageId, Origin, PeerSource, Purpose, ReversePath, TlsSession,
 };
-use crate::summary::{Answer, MessageRow, MessageTotals, Query, Trust};
+use crate::summary::{Answer, MessageRow, MessageTotals, Query, Trust, TrustAsked};
 
 const PENDING: &str = "SELECT message_id FROM message WHERE status = 'pending' AND message_id > $1
     ORDER BY message_id LIMIT $2";
@@ -167,8 +167,10 @@ pub(in super::super) fn count(value: i64) -> u64 {
 const ROWS: &str =
     "SELECT m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
     m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes,
-    m.peer_source, m.relay_ip FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
-    AND ($3 IS NULL OR m.status = $3 OR m.kind = $3) AND ($4 IS NULL OR m.peer_ip = $4)
+    m.peer_source, m.relay_ip, m.trust FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
+    AND ($3 IS NULL OR m.status = $3 OR m.kind = $3 OR m.trust = $3 OR ($3 = 'untrusted'
+        AND (m.trust = 'failed' AND m.kind IN ('aggregate', 'tls', 'failure') OR m.trust = 'unverified' AND m.kind = 'tls')))
+    AND ($4 IS NULL OR m.peer_ip = $4)
     AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
         WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN domain AS d ON d.domain_id = t.domain_id
@@ -179,6 +181,7 @@ const ROWS: &str =
         WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!')
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN reporter AS p ON p.reporter_id = t.reporter_id
         WHERE t.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!'))
+    AND ($8 = 0 OR m.trust = 'verified')
     ORDER BY m.received_at_ms DESC, m.message_id DESC";
 
 /// See [`super::Reader::messages`].
@@ -200,6 +203,7 @@ pub(super) fn messages(
         domain,
         domain.map(scope::below_pattern),
         query.reporter.as_deref().map(scope::holds_pattern),
+        query.trust == TrustAsked::Verified,
     ))?;
     let mut rows = Vec::new();
     let mut totals = MessageTotals::default();
@@ -231,20 +235,23 @@ pub(super) fn messages(
     scope::sort(&mut rows, query, key_of);
     rows.truncate(limit);
     let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    Ok(Answer { rows, totals, first, last, cut: totals.messages.saturating_sub(shown), notes: Vec::new() })
+    let cut = totals.messages.saturating_sub(shown);
+    Ok(Answer { rows, totals, first, last, trust: None, cut, notes: Vec::new() })
 }
 
 /// Reads a row of [`ROWS`].
 fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreError> {
     let peer_ip = row.get_ref(7)?.as_blob_or_null()?.and_then(source::read_ip);
     let relay_ip = row.get_ref(16)?.as_blob_or_null()?.and_then(source::read_ip);
+    let (kind, trust): (Option<String>, Option<String>) = (row.get(3)?, row.get(17)?);
     Ok(MessageRow {
         id: MessageId(row.get(0)?).to_string(),
         received_at,
         origin: row.get(2)?,
-        kind: row.get(3)?,
+        reason: reason(row.get(5)?, kind.as_deref(), trust.as_deref()),
+        kind,
         status: row.get(4)?,
-        reason: row.get(5)?,
+        trust,
         deviations: row.get_ref(6)?.as_str_or_null()?.map(strings).unwrap_or_default(),
         peer_ip: peer_ip.map(|ip| ip.to_string()),
         peer_source: row.get(15)?,
@@ -259,6 +266,18 @@ fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreErro
     })
 }
 
+/// Why a mail has its status, and why its reports do not count.
+fn reason(reason: Option<String>, kind: Option<&str>, trust: Option<&str>) -> Option<String> {
+    let why = match (kind, trust) {
+        (Some("tls"), Some("failed" | "unverified")) => {
+            "not counted: no valid DKIM signature by the reporter (RFC 8460 section 3)"
+        }
+        (Some("aggregate" | "failure"), Some("failed")) => "not counted: the mail failed authentication",
+        _ => return reason,
+    };
+    Some(reason.map_or_else(|| why.to_owned(), |reason| format!("{reason}; {why}")))
+}
+
 /// What a column is sorted by.
 fn key_of(row: &MessageRow, column: &str) -> Option<SortKey> {
     Some(match column {
@@ -268,6 +287,7 @@ fn key_of(row: &MessageRow, column: &str) -> Option<SortKey> {
         "kind" => SortKey::from(&row.kind),
         "status" => SortKey::from(row.status.as_str()),
         "reason" => SortKey::from(&row.reason),
+        "trust" => SortKey::from(&row.trust),
         "deviations" => SortKey::List(row.deviations.clone()),
         "peer_ip" => SortKey::from(&row.peer_ip),
         "peer_source" => SortKey::from(&row.peer_source),

@@ -4,12 +4,14 @@ use rusqlite::Connection;
 
 use super::super::StoreError;
 use super::message::count;
-use super::scope::{self, Range, Scope, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, SortKey, trust_of};
 use crate::clock::Day;
 use crate::summary::{Answer, PolicyRow, PolicyTotals, Query};
 
-const ROWS: &str = "SELECT r.day, r.reporter_id, r.policy_p, r.policy_sp, r.policy_np, r.policy_adkim, r.policy_aspf,
-    r.policy_pct, r.policy_fo, r.policy_testing, r.policy_discovery_method, r.begin_at, r.end_at FROM report AS r
+const ROWS: &str =
+    "SELECT r.day, r.reporter_id, r.policy_p, r.policy_sp, r.policy_np, r.policy_adkim, r.policy_aspf,
+    r.policy_pct, r.policy_fo, r.policy_testing, r.policy_discovery_method, r.begin_at, r.end_at, r.trust
+    FROM report AS r
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status IN ('counted', 'rolled-up')
     AND ($4 = 0 OR r.is_future = 0) ORDER BY r.day, r.report_id";
 
@@ -25,6 +27,7 @@ pub(super) fn policies(
     let mut rows: Vec<PolicyRow> = Vec::new();
     let mut totals = PolicyTotals::default();
     let mut range = Range::default();
+    let mut trust = scope.shares(connection, "reports", &[ReportKind::Aggregate])?;
     for domain in &scope.domains {
         let mut runs: Vec<PolicyRow> = Vec::new();
         let mut statement = connection.prepare_cached(ROWS)?;
@@ -32,6 +35,9 @@ pub(super) fn policies(
         let mut found = statement.query(parameters)?;
         while let Some(row) = found.next()? {
             if !scope.has_reporter(row.get(1)?) {
+                continue;
+            }
+            if !trust.add(trust_of(row, 13)?, 1) {
                 continue;
             }
             let day = Day(row.get(0)?);
@@ -65,7 +71,8 @@ pub(super) fn policies(
     scope::sort(&mut rows, query, key_of);
     let cut = scope::cut(&mut rows, query);
     let notes = Vec::new();
-    Ok(Answer { rows, totals, first: range.first(), last: range.last(), cut, notes })
+    let trust = Some(trust);
+    Ok(Answer { rows, totals, first: range.first(), last: range.last(), trust, cut, notes })
 }
 
 /// What a column is sorted by.

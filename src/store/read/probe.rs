@@ -127,6 +127,7 @@ pub(super) fn probes(
         totals: ProbeTotals::default(),
         first: None,
         last: None,
+        trust: None,
         cut: 0,
         notes: Vec::new(),
     };

@@ -6,13 +6,13 @@ use rusqlite::{Connection, Row};
 
 use super::super::{StoreError, source};
 use super::message::count;
-use super::scope::{self, Range, Scope, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, SortKey, trust_of};
 use crate::clock::Timestamp;
 use crate::summary::{Answer, AuthResultRow, Query, RecordRow, RecordTotals};
 
 const ROWS: &str = "SELECT r.reporter_id, r.org_name, r.written_id, r.begin_at, r.end_at, c.source, c.count,
-    c.disposition, c.dkim, c.spf, h.name, f.name, t.name, c.auth_set_id, c.reason_set_id, c.header_from_id
-    FROM report AS r
+    c.disposition, c.dkim, c.spf, h.name, f.name, t.name, c.auth_set_id, c.reason_set_id, c.header_from_id,
+    r.trust FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     JOIN name AS h ON h.name_id = c.header_from_id
     LEFT JOIN name AS f ON f.name_id = c.envelope_from_id
@@ -95,6 +95,7 @@ pub(super) fn records(
     let mut rows: Vec<RecordRow> = Vec::new();
     let mut totals = RecordTotals::default();
     let mut range = Range::default();
+    let mut trust = scope.shares(connection, "messages", &[ReportKind::Aggregate])?;
     for domain in &scope.domains {
         let mut statement = connection.prepare_cached(ROWS)?;
         let mut found = statement.query((
@@ -108,8 +109,12 @@ pub(super) fn records(
             if !is_asked(&scope, domain.authors.as_ref(), row)? {
                 continue;
             }
+            let messages = count(row.get::<_, Option<i64>>(6)?.unwrap_or(0));
+            if !trust.add(trust_of(row, 16)?, messages) {
+                continue;
+            }
             totals.records += 1;
-            totals.count = totals.count.saturating_add(count(row.get::<_, Option<i64>>(6)?.unwrap_or(0)));
+            totals.count = totals.count.saturating_add(messages);
             range.add(row.get(3)?, row.get(4)?);
             if query.sort.is_none() && rows.len() >= limit {
                 continue;
@@ -129,6 +134,7 @@ pub(super) fn records(
         totals,
         first: range.first(),
         last: range.last(),
+        trust: Some(trust),
         cut: totals.records.saturating_sub(shown),
         notes: scope.notes(connection, true)?,
     })

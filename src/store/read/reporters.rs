@@ -7,21 +7,22 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::message::{count, strings};
 use super::reports::{answer, by_messages, domain_sums};
-use super::scope::{Range, Scope, ScopeDomain, SortKey};
-use crate::summary::{Answer, MessageSums, Query, ReporterRow};
+use super::scope::{Range, ReportKind, Scope, ScopeDomain, SortKey};
+use crate::summary::{Answer, MessageSums, Query, ReporterRow, TrustShares};
 
 const REPORTER: &str = "SELECT name_key, org_name, email FROM reporter WHERE reporter_id = $1";
 const DEVIATIONS: &str = "SELECT r.reporter_id, v.name, COUNT(*) FROM report AS r
     JOIN deviation AS v ON v.domain_id = r.domain_id AND v.day = r.day AND v.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day <= $2 AND r.last_day >= $3 AND r.status = 'counted'
-    AND ($4 = 0 OR r.is_future = 0) AND v.count > 0 GROUP BY r.reporter_id, v.name";
+    AND ($4 = 0 OR r.is_future = 0) AND ($5 = 0 OR r.trust = 'verified') AND v.count > 0
+    GROUP BY r.reporter_id, v.name";
 const TLS: &str = "SELECT reporter_id, deviations, COUNT(*), MIN(begin_at), MAX(end_at) FROM tls_report
     WHERE domain_id = $1 AND day <= $2 AND last_day >= $3 AND status = 'counted' AND ($4 = 0 OR is_future = 0)
-    GROUP BY reporter_id, deviations";
+    AND ($5 = 0 OR trust = 'verified') GROUP BY reporter_id, deviations";
 const FAILURES: &str = "SELECT COALESCE(reporter, ''), deviations, COUNT(*),
     MIN(COALESCE(arrived_at, received_at_ms / 1000)), MAX(COALESCE(arrived_at, received_at_ms / 1000))
     FROM failure_report WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND status = 'counted'
-    GROUP BY COALESCE(reporter, ''), deviations";
+    AND ($4 = 0 OR trust = 'verified') GROUP BY COALESCE(reporter, ''), deviations";
 
 /// What is known of one reporter.
 #[derive(Default)]
@@ -59,8 +60,10 @@ pub(super) fn reporters(
     // Sources and results are those of aggregate reports.
     let with_others = scope.source.is_none() && scope.passes.is_none();
     let mut found = Reporters::default();
+    let kinds = [ReportKind::Aggregate, ReportKind::Tls, ReportKind::Failure];
+    let mut trust = scope.shares(connection, "messages", if with_others { &kinds } else { &kinds[..1] })?;
     for domain in &scope.domains {
-        aggregate(connection, &scope, domain, &mut found)?;
+        aggregate(connection, &scope, domain, &mut trust, &mut found)?;
         if with_others {
             others(connection, &scope, domain, query, &mut found)?;
         }
@@ -95,7 +98,7 @@ pub(super) fn reporters(
     rows.sort_by_cached_key(|row| {
         (by_messages(row.messages, row.org_name.as_deref().unwrap_or_default()), row.email.clone())
     });
-    answer(connection, &scope, query, rows, totals, |row, column| {
+    answer(connection, &scope, query, rows, totals, trust, |row, column| {
         Some(match column {
             "org_name" => SortKey::from(&row.org_name),
             "email" => SortKey::from(&row.email),
@@ -136,9 +139,11 @@ fn aggregate(
     connection: &Connection,
     scope: &Scope,
     domain: &ScopeDomain,
+    trust: &mut TrustShares,
     found: &mut Reporters,
 ) -> Result<(), StoreError> {
     let of_domain = domain_sums(connection, scope, domain, false)?;
+    trust.merge(&of_domain.shares);
     for ((_, reporter_id), sums) in &of_domain.parts {
         found.by_id.entry(*reporter_id).or_default().sums.add(sums);
     }
@@ -148,7 +153,9 @@ fn aggregate(
         known.range.extend(*range);
     }
     let mut statement = connection.prepare_cached(DEVIATIONS)?;
-    let mut rows = statement.query((domain.id, scope.last_day, scope.first_day, scope.without_future))?;
+    let verified = scope.is_verified_only();
+    let mut rows =
+        statement.query((domain.id, scope.last_day, scope.first_day, scope.without_future, verified))?;
     while let Some(row) = rows.next()? {
         // Of reporters that are not asked for nothing was added above.
         if let Some(known) = found.by_id.get_mut(&row.get(0)?) {
@@ -167,7 +174,9 @@ fn others(
     found: &mut Reporters,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(TLS)?;
-    let mut rows = statement.query((domain.id, scope.last_day, scope.first_day, scope.without_future))?;
+    let verified = scope.is_verified_only();
+    let mut rows =
+        statement.query((domain.id, scope.last_day, scope.first_day, scope.without_future, verified))?;
     while let Some(row) = rows.next()? {
         let reporter_id: i64 = row.get(0)?;
         if scope.has_reporter(reporter_id) {
@@ -179,7 +188,7 @@ fn others(
     }
     let wanted = query.reporter.as_ref().map(|text| text.to_lowercase());
     let mut statement = connection.prepare_cached(FAILURES)?;
-    let mut rows = statement.query((domain.id, scope.first_day, scope.last_day))?;
+    let mut rows = statement.query((domain.id, scope.first_day, scope.last_day, verified))?;
     while let Some(row) = rows.next()? {
         let reporter = row.get_ref(0)?.as_str()?.to_lowercase();
         if wanted.as_ref().is_none_or(|wanted| reporter.contains(wanted.as_str())) {

@@ -10,26 +10,27 @@ use rusqlite::Connection;
 use super::super::{StoreError, rollup};
 use super::message::count;
 use super::rows::{self, RowSums};
-use super::scope::{self, Range, Scope, ScopeDomain, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, ScopeDomain, SortKey, trust_of};
 use crate::summary::{
-    Answer, DomainRow, MessageSums, Query, SummaryRow, SummaryTotals, percent::percent_hundredths,
+    Answer, DomainRow, MessageSums, Query, SummaryRow, SummaryTotals, TrustShares,
+    percent::percent_hundredths,
 };
 
-const SUMS: &str = "SELECT header_from_id, reporter_id, disposition, dkim, spf, CAST(SUM(messages) AS INTEGER)
-    FROM rollup WHERE domain_id = $1 AND day >= $2 AND day <= $3
+const SUMS: &str = "SELECT header_from_id, reporter_id, disposition, dkim, spf, CAST(SUM(messages) AS INTEGER),
+    trust FROM rollup WHERE domain_id = $1 AND day >= $2 AND day <= $3
     AND ($4 = 0 OR span NOT IN ('future', 'future-spread'))
-    GROUP BY header_from_id, reporter_id, disposition, dkim, spf HAVING SUM(messages) > 0 OR SUM(records) > 0";
+    GROUP BY header_from_id, reporter_id, disposition, dkim, spf, trust HAVING SUM(messages) > 0 OR SUM(records) > 0";
 const REPORTS: &str = "SELECT reporter_id, CAST(SUM(reports) AS INTEGER), MIN(begin_at), MAX(end_at) FROM report_rollup
     WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND span IN ('day', 'future') AND ($4 = 0 OR span = 'day')
-    GROUP BY reporter_id";
+    AND ($5 = 0 OR trust = 'verified') GROUP BY reporter_id";
 const SPREAD_REPORTS: &str = "SELECT reporter_id, COUNT(*), MIN(begin_at), MAX(end_at) FROM report
     WHERE domain_id = $1 AND last_day > day AND day <= $2 AND last_day >= $3
     AND status IN ('counted', 'rolled-up')
-    AND ($4 = 0 OR is_future = 0) GROUP BY reporter_id";
+    AND ($4 = 0 OR is_future = 0) AND ($5 = 0 OR trust = 'verified') GROUP BY reporter_id";
 const SOURCES: &str = "SELECT c.source FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
-    AND ($4 = 0 OR r.is_future = 0) AND c.source IS NOT NULL";
+    AND ($4 = 0 OR r.is_future = 0) AND ($5 = 0 OR r.trust = 'verified') AND c.source IS NOT NULL";
 const NAMES: &str = "SELECT name FROM name WHERE name_id = $1";
 
 /// What stands for author domains without a row of their own.
@@ -44,6 +45,8 @@ pub(super) struct DomainSums {
     pub(super) reports: HashMap<i64, (u64, Range)>,
     /// Different sources.
     pub(super) sources: HashSet<Box<[u8]>>,
+    /// Messages by trust, also of reports that were not asked for.
+    pub(super) shares: TrustShares,
 }
 
 impl DomainSums {
@@ -72,10 +75,11 @@ pub(super) fn domain_sums(
     let reads_rows = !scope.is_rolled_up(domain) || (with_sources && scope.reporters.is_some());
     if reads_rows {
         let mut sums = RowSums::default();
-        rows::stream(connection, scope, domain, |row| sums.add(row))?;
-        return Ok(sums.into_domain_sums());
+        let mut shares = TrustShares::of(scope.trust, "messages");
+        rows::stream(connection, scope, domain, &mut shares, |row| sums.add(row))?;
+        return Ok(DomainSums { shares, ..sums.into_domain_sums() });
     }
-    let mut out = DomainSums::default();
+    let mut out = DomainSums { shares: TrustShares::of(scope.trust, "messages"), ..DomainSums::default() };
     let period = (domain.id, scope.first_day, scope.last_day, scope.without_future);
     let mut statement = connection.prepare_cached(SUMS)?;
     let mut rows = statement.query(period)?;
@@ -85,6 +89,9 @@ pub(super) fn domain_sums(
             continue;
         }
         let messages = count(row.get(5)?);
+        if !out.shares.add(trust_of(row, 6)?, messages) {
+            continue;
+        }
         let part = out.parts.entry((row.get(0)?, reporter_id)).or_default();
         part.add_evaluated(messages, row.get(3)?, row.get(4)?, row.get_ref(2)?.as_str()?);
     }
@@ -99,8 +106,11 @@ pub(super) fn domain_sums(
         }
         Ok(())
     };
+    let verified = scope.is_verified_only();
+    let (first, last, without) = (scope.first_day, scope.last_day, scope.without_future);
+    let period = (domain.id, first, last, without, verified);
     add_reports(&mut connection.prepare_cached(REPORTS)?.query(period)?)?;
-    let spread_period = (domain.id, scope.last_day, scope.first_day, scope.without_future);
+    let spread_period = (domain.id, last, first, without, verified);
     add_reports(&mut connection.prepare_cached(SPREAD_REPORTS)?.query(spread_period)?)?;
     if with_sources {
         let mut statement = connection.prepare_cached(SOURCES)?;
@@ -122,6 +132,7 @@ pub(super) fn answer<R, T>(
     query: &Query,
     mut rows: Vec<R>,
     totals: (T, Range),
+    trust: TrustShares,
     key_of: scope::KeyOf<R>,
 ) -> Result<Answer<R, T>, StoreError> {
     scope::sort(&mut rows, query, key_of);
@@ -132,6 +143,7 @@ pub(super) fn answer<R, T>(
         totals: totals.0,
         first: totals.1.first(),
         last: totals.1.last(),
+        trust: Some(trust),
         cut,
         notes: scope.notes(connection, reads_rows)?,
     })
@@ -151,8 +163,10 @@ pub(super) fn summary(
     let mut rows = Vec::new();
     let mut totals = (SummaryTotals::default(), Range::default());
     let mut sources: HashSet<Box<[u8]>> = HashSet::new();
+    let mut trust = scope.shares(connection, "messages", &[ReportKind::Aggregate])?;
     for domain in &scope.domains {
         let of_domain = domain_sums(connection, &scope, domain, true)?;
+        trust.merge(&of_domain.shares);
         let (sums, range) = of_domain.total();
         if sums == MessageSums::default() && of_domain.sources.is_empty() {
             continue;
@@ -179,7 +193,7 @@ pub(super) fn summary(
         });
     }
     rows.sort_by_cached_key(|row| by_messages(row.sums.messages, &row.domain));
-    answer(connection, &scope, query, rows, totals, |row, column| match column {
+    answer(connection, &scope, query, rows, totals, trust, |row, column| match column {
         "domain" => Some(SortKey::from(row.domain.as_str())),
         "sources" => Some(row.sources.into()),
         "first" => Some(row.first.into()),
@@ -214,8 +228,10 @@ pub(super) fn domains(
     let mut rows = Vec::new();
     let mut totals = (MessageSums::default(), Range::default());
     let mut has_other = false;
+    let mut trust = scope.shares(connection, "messages", &[ReportKind::Aggregate])?;
     for domain in &scope.domains {
         let of_domain = domain_sums(connection, &scope, domain, false)?;
+        trust.merge(&of_domain.shares);
         let (sums, range) = of_domain.total();
         totals.0.add(&sums);
         totals.1.extend(range);
@@ -238,7 +254,7 @@ pub(super) fn domains(
         rows.push(DomainRow { domain: name.clone(), header_from: name, sums: MessageSums::default() });
     }
     rows.sort_by_cached_key(|row| (by_messages(row.sums.messages, &row.domain), row.header_from.clone()));
-    let mut answer = answer(connection, &scope, query, rows, totals, |row, column| match column {
+    let mut answer = answer(connection, &scope, query, rows, totals, trust, |row, column| match column {
         "domain" => Some(SortKey::from(row.domain.as_str())),
         "header_from" => Some(SortKey::from(row.header_from.as_str())),
         _ => sums_key(&row.sums, column),

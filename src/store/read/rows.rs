@@ -7,12 +7,12 @@ use rusqlite::Connection;
 use super::super::StoreError;
 use super::message::count;
 use super::reports::DomainSums;
-use super::scope::{Range, Scope, ScopeDomain};
-use crate::summary::MessageSums;
+use super::scope::{Range, Scope, ScopeDomain, trust_of};
+use crate::summary::{MessageSums, TrustShares};
 
 const ROWS: &str = "SELECT r.report_id, r.reporter_id, r.begin_at, r.end_at, c.seq, c.source, c.count,
     c.disposition, CASE WHEN c.dkim = 'pass' THEN 1 ELSE 0 END, CASE WHEN c.spf = 'pass' THEN 1 ELSE 0 END,
-    c.header_from_id, c.auth_set_id, c.reason_set_id FROM report AS r
+    c.header_from_id, c.auth_set_id, c.reason_set_id, r.trust FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) AND ($5 IS NULL OR c.source = $5)
@@ -35,11 +35,13 @@ pub(super) struct CountedRow<'a> {
     pub(super) reason_set_id: Option<i64>,
 }
 
-/// Hands the counted rows of one domain to `each`, in the order of day, report and place in the report.
+/// Hands the counted rows of one domain to `each`, in the order of day, report and place in the report; adds all
+/// that pass the other filters to `shares`, and leaves out those whose trust was not asked for.
 pub(super) fn stream(
     connection: &Connection,
     scope: &Scope,
     domain: &ScopeDomain,
+    shares: &mut TrustShares,
     mut each: impl FnMut(&CountedRow<'_>),
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(ROWS)?;
@@ -57,14 +59,15 @@ pub(super) fn stream(
         let is_asked = scope.has_reporter(reporter_id)
             && scope.passes.is_none_or(|passes| passes == (dkim || spf))
             && domain.authors.as_ref().is_none_or(|authors| authors.contains(&header_from_id));
-        if is_asked {
+        let messages = count(row.get::<_, Option<i64>>(6)?.unwrap_or(0));
+        if is_asked && shares.add(trust_of(row, 13)?, messages) {
             each(&CountedRow {
                 report_id: row.get(0)?,
                 reporter_id,
                 begin_at: row.get(2)?,
                 end_at: row.get(3)?,
                 source: row.get_ref(5)?.as_blob_or_null()?,
-                messages: count(row.get::<_, Option<i64>>(6)?.unwrap_or(0)),
+                messages,
                 disposition: row.get_ref(7)?.as_str()?,
                 dkim,
                 spf,
@@ -106,6 +109,7 @@ impl RowSums {
 
     /// The sums as roll-ups would give them.
     pub(super) fn into_domain_sums(self) -> DomainSums {
-        DomainSums { parts: self.parts, reports: self.reports, sources: self.sources }
+        let Self { parts, reports, sources, .. } = self;
+        DomainSums { parts, reports, sources, shares: TrustShares::default() }
     }
 }

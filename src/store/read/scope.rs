@@ -8,19 +8,42 @@ use super::super::{StoreError, source};
 use super::message::count;
 use crate::clock::Timestamp;
 use crate::mail::DomainName;
-use crate::summary::Query;
+use crate::summary::{Query, Trust, TrustAsked, TrustShares};
 
 const DOMAINS: &str = "SELECT domain_id, name FROM domain ORDER BY name";
 const NAMES: &str = "SELECT name_id FROM name WHERE name = $1 OR name LIKE $2 ESCAPE '!'";
 const REPORTERS: &str = "SELECT reporter_id, name_key, org_name FROM reporter";
 const SPREAD: &str = "SELECT COUNT(*) FROM report WHERE domain_id = $1 AND last_day > day AND day <= $2
-    AND last_day >= $3 AND status IN ('counted', 'rolled-up') AND ($4 = 0 OR is_future = 0)";
+    AND last_day >= $3 AND status IN ('counted', 'rolled-up') AND ($4 = 0 OR is_future = 0)
+    AND ($5 = 0 OR trust = 'verified')";
+const UNTRUSTED: &str = "SELECT COUNT(*) FROM report
+    WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND status = 'untrusted'";
+const UNTRUSTED_TLS: &str = "SELECT COUNT(*) FROM tls_report
+    WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND status = 'untrusted'";
+const UNTRUSTED_FAILURES: &str = "SELECT COUNT(*) FROM failure_report
+    WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND status = 'untrusted'";
 const CONFLICTING: &str = "SELECT COUNT(*) FROM report
     WHERE domain_id = $1 AND day >= $2 AND day <= $3 AND is_conflicting = 1";
 const UNCLAIMED: &str = "SELECT COUNT(*), COUNT(DISTINCT domain) FROM unclaimed";
 const WAITING: &str = "SELECT COUNT(*) FROM message WHERE status = 'pending'";
 const UNREAD: &str = "SELECT COUNT(*) FROM message
     WHERE status = 'unread' AND ($1 IS NULL OR received_at_ms >= $1)";
+
+/// A kind of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReportKind {
+    /// Aggregate reports.
+    Aggregate,
+    /// TLS reports.
+    Tls,
+    /// Failure reports and other feedback.
+    Failure,
+}
+
+/// The trust in a column.
+pub(super) fn trust_of(row: &rusqlite::Row<'_>, at: usize) -> Result<Trust, StoreError> {
+    Ok(Trust::parse(row.get_ref(at)?.as_str()?).unwrap_or(Trust::Pending))
+}
 
 /// One policy domain of a scope.
 #[derive(Debug)]
@@ -44,6 +67,8 @@ pub(super) struct Scope {
     pub(super) source: Option<Vec<u8>>,
     /// Only what passes, or only what fails.
     pub(super) passes: Option<bool>,
+    /// Which reports, by their trust.
+    pub(super) trust: TrustAsked,
     since_ms: Option<i64>,
 }
 
@@ -66,6 +91,7 @@ impl Scope {
             reporters: query.reporter.as_deref().map(|text| reporters(connection, text)).transpose()?,
             source: query.source.as_deref().map(source::of_text),
             passes,
+            trust: query.trust,
             since_ms: query.period.since_ms,
         })
     }
@@ -80,11 +106,40 @@ impl Scope {
         self.reporters.as_ref().is_none_or(|reporters| reporters.contains(&id))
     }
 
+    /// True if only verified reports are asked for.
+    pub(super) fn is_verified_only(&self) -> bool {
+        self.trust == TrustAsked::Verified
+    }
+
+    /// Shares of nothing yet, with the reports of some kinds that do not count.
+    pub(super) fn shares(
+        &self,
+        connection: &Connection,
+        unit: &'static str,
+        kinds: &[ReportKind],
+    ) -> Result<TrustShares, StoreError> {
+        let mut shares = TrustShares::of(self.trust, unit);
+        for domain in self.domains.iter().filter(|domain| domain.authors.is_none()) {
+            for kind in kinds {
+                let sql = match kind {
+                    ReportKind::Aggregate => UNTRUSTED,
+                    ReportKind::Tls => UNTRUSTED_TLS,
+                    ReportKind::Failure => UNTRUSTED_FAILURES,
+                };
+                let row = (domain.id, self.first_day, self.last_day);
+                let reports: i64 = connection.prepare_cached(sql)?.query_row(row, |row| row.get(0))?;
+                shares.untrusted_reports = shares.untrusted_reports.saturating_add(count(reports));
+            }
+        }
+        Ok(shares)
+    }
+
     /// Remarks on what the rows do not show. `reads_rows`: the answer is made of records, not of roll-ups.
     pub(super) fn notes(&self, connection: &Connection, reads_rows: bool) -> Result<Vec<String>, StoreError> {
         let (mut spread, mut conflicting) = (0u64, 0u64);
         for domain in &self.domains {
-            let row = (domain.id, self.last_day, self.first_day, self.without_future);
+            let row =
+                (domain.id, self.last_day, self.first_day, self.without_future, self.is_verified_only());
             spread += count(connection.prepare_cached(SPREAD)?.query_row(row, |row| row.get(0))?);
             let row = (domain.id, self.first_day, self.last_day);
             conflicting += count(connection.prepare_cached(CONFLICTING)?.query_row(row, |row| row.get(0))?);

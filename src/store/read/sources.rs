@@ -7,9 +7,9 @@ use rusqlite::Connection;
 use super::super::{StoreError, source, source_name};
 use super::reports::sums_key;
 use super::rows::{self, CountedRow};
-use super::scope::{self, Range, Scope, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, SortKey};
 use crate::sources::{Clues, Domain, Senders, identify};
-use crate::summary::{Answer, MessageSums, Query, SourceRow};
+use crate::summary::{Answer, MessageSums, Query, SourceRow, TrustShares};
 
 const PASSED: &str = "SELECT method, domain FROM auth_result
     WHERE auth_set_id = $1 AND result = 'pass' AND domain IS NOT NULL ORDER BY seq";
@@ -92,8 +92,9 @@ pub(super) fn sources(
     let mut totals = MessageSums::default();
     let mut range = Range::default();
     let mut last_report = None;
+    let mut trust = scope.shares(connection, "messages", &[ReportKind::Aggregate])?;
     for (place, domain) in scope.domains.iter().enumerate() {
-        rows::stream(connection, &scope, domain, |row| {
+        rows::stream(connection, &scope, domain, &mut trust, |row| {
             let seen = match row.source {
                 None => &mut without,
                 Some(source) if by_source.contains_key(source) => {
@@ -127,7 +128,8 @@ pub(super) fn sources(
         let more = seen.len().saturating_sub(limit);
         seen.truncate(limit);
         let rows = Lists::new(connection, &scope, senders).rows_of(seen)?;
-        return answer(connection, &scope, rows, totals, range, u64::try_from(more).unwrap_or(u64::MAX));
+        let cut = u64::try_from(more).unwrap_or(u64::MAX);
+        return answer(connection, &scope, rows, totals, (range, trust), cut);
     }
     // Addresses are sorted as addresses, not as text.
     let column = query.sort.as_deref().unwrap_or_default();
@@ -137,7 +139,7 @@ pub(super) fn sources(
     let mut rows = Lists::new(connection, &scope, senders).rows_of(seen)?;
     scope::sort(&mut rows, query, key_of);
     let cut = scope::cut(&mut rows, query);
-    answer(connection, &scope, rows, totals, range, cut)
+    answer(connection, &scope, rows, totals, (range, trust), cut)
 }
 
 /// The frame of the answer.
@@ -146,11 +148,12 @@ fn answer(
     scope: &Scope,
     rows: Vec<SourceRow>,
     totals: MessageSums,
-    range: Range,
+    (range, trust): (Range, TrustShares),
     cut: u64,
 ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
     let notes = scope.notes(connection, true)?;
-    Ok(Answer { rows, totals, first: range.first(), last: range.last(), cut, notes })
+    let trust = Some(trust);
+    Ok(Answer { rows, totals, first: range.first(), last: range.last(), trust, cut, notes })
 }
 
 /// What the judgement of each row needs; every list is looked up once.

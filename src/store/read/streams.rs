@@ -5,21 +5,21 @@ use rusqlite::Connection;
 use super::super::{StoreError, source};
 use super::message::count;
 use super::records::{FilterPlaces, Lists, passes_filters};
-use super::scope::{Range, Scope};
+use super::scope::{Range, ReportKind, Scope, trust_of};
 use crate::limits;
 use crate::summary::{Answer, Query, StreamRow};
 
 const ROWS: &str =
     "SELECT c.source, h.name, f.name, c.auth_set_id, c.dkim, c.spf, c.header_from_id, r.reporter_id,
-    SUM(COALESCE(c.count, 0)), MIN(r.begin_at), MAX(r.end_at)
+    SUM(COALESCE(c.count, 0)), MIN(r.begin_at), MAX(r.end_at), r.trust
     FROM report AS r
     JOIN record AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     JOIN name AS h ON h.name_id = c.header_from_id
     LEFT JOIN name AS f ON f.name_id = c.envelope_from_id
     WHERE r.domain_id = $1 AND r.day >= $2 AND r.day <= $3 AND r.status = 'counted'
     AND ($4 = 0 OR r.is_future = 0) AND ($5 IS NULL OR c.source = $5)
-    GROUP BY c.source, h.name, f.name, c.auth_set_id, c.dkim, c.spf, c.header_from_id, r.reporter_id
-    ORDER BY 9 DESC, 1, 2";
+    GROUP BY c.source, h.name, f.name, c.auth_set_id, c.dkim, c.spf, c.header_from_id, r.reporter_id,
+    r.trust ORDER BY 9 DESC, 1, 2";
 
 /// See [`super::Reader::streams`].
 ///
@@ -30,6 +30,7 @@ pub(super) fn streams(connection: &Connection, query: &Query) -> Result<Answer<S
     let mut rows = Vec::new();
     let (mut totals, mut cut) = (0_u64, 0_u64);
     let mut range = Range::default();
+    let mut trust = scope.shares(connection, "messages", &[ReportKind::Aggregate])?;
     for domain in &scope.domains {
         let mut statement = connection.prepare_cached(ROWS)?;
         let mut found = statement.query((
@@ -46,6 +47,9 @@ pub(super) fn streams(connection: &Connection, query: &Query) -> Result<Answer<S
                 continue;
             }
             let messages = count(row.get(8)?);
+            if !trust.add(trust_of(row, 11)?, messages) {
+                continue;
+            }
             totals = totals.saturating_add(messages);
             range.add(row.get(9)?, row.get(10)?);
             if kept >= limits::SIMULATED_STREAMS {
@@ -65,5 +69,6 @@ pub(super) fn streams(connection: &Connection, query: &Query) -> Result<Answer<S
         }
     }
     let notes = scope.notes(connection, true)?;
-    Ok(Answer { rows, totals, first: range.first(), last: range.last(), cut, notes })
+    let trust = Some(trust);
+    Ok(Answer { rows, totals, first: range.first(), last: range.last(), trust, cut, notes })
 }

@@ -6,16 +6,16 @@ use rusqlite::Connection;
 
 use super::super::StoreError;
 use super::message::count;
-use super::scope::{self, Range, Scope, SortKey};
+use super::scope::{self, Range, ReportKind, Scope, SortKey, trust_of};
 use crate::clock::Day;
 use crate::reports::digest::DaySpan;
-use crate::summary::{Answer, Query, TlsRow, TlsTotals};
+use crate::summary::{Answer, Query, TlsRow, TlsTotals, Trust, TrustShares};
 
 const POLICIES: &str =
     "SELECT r.report_id, r.day, r.last_day, r.reporter_id, p.name_key, r.organization_name,
     r.begin_at, r.end_at, c.policy_type, COALESCE(c.successful_sessions, 0), c.failed_sessions,
     (SELECT COALESCE(SUM(f.failed_sessions), 0) FROM tls_failure AS f WHERE f.domain_id = c.domain_id
-        AND f.day = c.day AND f.report_id = c.report_id AND f.policy_seq = c.seq)
+        AND f.day = c.day AND f.report_id = c.report_id AND f.policy_seq = c.seq), r.trust
     FROM tls_report AS r
     JOIN reporter AS p ON p.reporter_id = r.reporter_id
     LEFT JOIN tls_policy AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
@@ -38,6 +38,7 @@ struct Report {
     id: i64,
     day: i32,
     days: DaySpan,
+    trust: Trust,
     reporter: String,
     /// Successful and failed sessions by policy type and cause.
     sessions: BTreeMap<Cause, (u64, u64)>,
@@ -52,13 +53,15 @@ struct Sums {
     totals: TlsTotals,
     range: Range,
     spread: u64,
+    shares: TrustShares,
 }
 
 /// See [`super::Reader::tls`]. The result of the question is a policy type or a cause.
 pub(super) fn tls(connection: &Connection, query: &Query) -> Result<Answer<TlsRow, TlsTotals>, StoreError> {
     let scope = Scope::of(connection, &Query { result: None, ..query.clone() })?;
     let wanted = query.result.as_deref();
-    let mut sums = Sums::default();
+    let shares = scope.shares(connection, "sessions", &[ReportKind::Tls])?;
+    let mut sums = Sums { shares, ..Sums::default() };
     let mut conflicting = 0u64;
     for domain in scope.domains.iter().filter(|domain| domain.authors.is_none()) {
         add_domain(connection, &scope, domain.id, &domain.name, wanted, &mut sums)?;
@@ -91,7 +94,7 @@ pub(super) fn tls(connection: &Connection, query: &Query) -> Result<Answer<TlsRo
     }
     notes.extend(scope.notes_on_mail(connection)?);
     let (first, last) = (sums.range.first(), sums.range.last());
-    Ok(Answer { rows, totals: sums.totals, first, last, cut, notes })
+    Ok(Answer { rows, totals: sums.totals, first, last, trust: Some(sums.shares), cut, notes })
 }
 
 /// A word, unless it is empty.
@@ -119,7 +122,10 @@ fn add_domain(
         if open.as_ref().is_none_or(|report| report.id != id) {
             let (first, last): (i32, i32) = (row.get(1)?, row.get(2)?);
             let name: Option<String> = row.get(5)?;
-            sums.range.add(row.get(6)?, row.get(7)?);
+            let trust = trust_of(row, 12)?;
+            if scope.trust.asks_for(trust) {
+                sums.range.add(row.get(6)?, row.get(7)?);
+            }
             let next = Report {
                 id,
                 day: first,
@@ -128,6 +134,7 @@ fn add_domain(
                 } else {
                     DaySpan::One(Day(first))
                 },
+                trust,
                 reporter: match name {
                     Some(name) => name,
                     None => row.get(4)?,
@@ -157,8 +164,28 @@ fn add_domain(
     Ok(())
 }
 
-/// Adds one report, with its causes, to the days that were asked for.
+/// Adds one report to the shares, and to the sums if its trust was asked for.
 fn add_report(
+    connection: &Connection,
+    scope: &Scope,
+    domain_id: i64,
+    domain: &str,
+    report: Report,
+    wanted: Option<&str>,
+    sums: &mut Sums,
+) -> Result<(), StoreError> {
+    let trust = report.trust;
+    let mut aside = Sums::default();
+    let into = if scope.trust.asks_for(trust) { &mut *sums } else { &mut aside };
+    let before = into.totals.sessions();
+    add_sessions(connection, scope, domain_id, domain, report, wanted, into)?;
+    let sessions = into.totals.sessions().saturating_sub(before);
+    sums.shares.add(trust, sessions);
+    Ok(())
+}
+
+/// Adds the sessions of one report, with their causes, to the days that were asked for.
+fn add_sessions(
     connection: &Connection,
     scope: &Scope,
     domain_id: i64,

@@ -10,6 +10,7 @@ use mailsonde::summary::rows::{
     Answer, AuthResultRow, DomainRow, MessageRow, MessageSums, MessageTotals, ProbeRow, ProbeTotals,
     RecordRow, RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
+use mailsonde::summary::{TrustAsked, TrustShares};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Midnight of 2026-03-01 UTC.
@@ -39,6 +40,7 @@ fn answer<R, T>(rows: Vec<R>, totals: T) -> Answer<R, T> {
         totals,
         first: Some(at(0)),
         last: Some(at(86_399)),
+        trust: None,
         cut: 0,
         notes: vec!["1 report is spread over 21 days: `\u{1b}[31mred`".to_owned()],
     }
@@ -52,14 +54,22 @@ fn summary() -> Answer<SummaryRow, SummaryTotals> {
         first: Some(at(0)),
         last: Some(at(86_400)),
     };
-    answer(
+    let mut answer = answer(
         vec![
             row("example.com", sums(10_000, 9_999), 12),
             row("a-very-long-name-of-a-department.of-a-subsidiary.example.net", sums(3, 2), 2),
             SummaryRow { first: None, last: None, ..row("example.org", sums(0, 0), 0) },
         ],
         SummaryTotals { sums: sums(10_003, 10_001), sources: 13 },
-    )
+    );
+    answer.trust = Some(TrustShares {
+        verified: 9_000,
+        imported: 1_000,
+        unverified: 3,
+        untrusted_reports: 2,
+        ..TrustShares::of(TrustAsked::All, "messages")
+    });
+    answer
 }
 
 fn sources() -> Answer<SourceRow, MessageSums> {
@@ -165,6 +175,7 @@ fn records() -> Answer<RecordRow, RecordTotals> {
 
 fn messages() -> Answer<MessageRow, MessageTotals> {
     let row = |subject: &str, kind: Option<&str>, status: &str| MessageRow {
+        trust: None,
         id: "1k2j3h".to_owned(),
         received_at: Timestamp::from_ms(at(3_600).ms() + 250),
         origin: "smtp".to_owned(),
@@ -380,7 +391,7 @@ fn json_names_are_the_contract() {
         ("probes", "token route state sent_at accepted_at arrived_at latency_ms reason"),
         (
             "messages",
-            "id received_at origin kind status reason deviations peer_ip peer_source relay_ip helo tls_version mail_from rcpt_to message_id subject size_bytes",
+            "id received_at origin kind status reason deviations peer_ip peer_source relay_ip helo tls_version mail_from rcpt_to message_id subject size_bytes trust",
         ),
     ];
     let mut seen = 0;
@@ -390,7 +401,11 @@ fn json_names_are_the_contract() {
         let value: serde_json::Value = serde_json::from_str(&text(|out| json::write(sheet, out))).unwrap();
         let object = value.as_object().unwrap();
         let keys: Vec<&str> = object.keys().map(String::as_str).collect();
-        assert_eq!(keys, ["view", "domain", "since", "until", "rows", "totals", "notes"]);
+        let trust = if name == "summary" { &["trust"][..] } else { &[] };
+        assert_eq!(
+            keys,
+            [&["view", "domain", "since", "until"], trust, &["rows", "totals", "notes"]].concat()
+        );
         for row in object["rows"].as_array().unwrap() {
             let names: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(names.join(" "), *want, "{name}");

@@ -1,5 +1,6 @@
 //! Forged reports before, after and between true ones, in whatever order mails and verdicts come.
 
+use mailsonde::classify::MessageKind;
 use mailsonde::clock::Timestamp;
 use mailsonde::mail::MessageId;
 use mailsonde::reports::failure::ShownFailure;
@@ -14,13 +15,13 @@ use super::make::{Line, MARCH, Sketch, assert_sound, mail, name, new_store, read
 
 /// The three kinds of reports that have trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Aggregate,
     Tls,
     Failure,
 }
 
-const KINDS: [Kind; 3] = [Kind::Aggregate, Kind::Tls, Kind::Failure];
+pub(super) const KINDS: [Kind; 3] = [Kind::Aggregate, Kind::Tls, Kind::Failure];
 
 /// One mail with one report of the key that all share.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +71,14 @@ fn tls(content: u8) -> TlsDigest {
 }
 
 /// What reading a mail gives.
-fn reading_of(kind: Kind, content: u8, from: &str, trust: Trust) -> Reading {
+pub(super) fn reading_of(kind: Kind, content: u8, from: &str, trust: Trust) -> Reading {
     let mut reading = reading(trust, Vec::new());
     reading.header_from = Some(from.to_owned());
+    reading.kind = match kind {
+        Kind::Aggregate => MessageKind::Aggregate,
+        Kind::Tls => MessageKind::Tls,
+        Kind::Failure => MessageKind::Failure,
+    };
     match kind {
         Kind::Aggregate => {
             let lines: Vec<Line> = (0..content)
