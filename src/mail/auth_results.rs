@@ -147,26 +147,24 @@ enum Token {
 
 /// Takes a field apart, in one pass.
 fn tokens(text: &str) -> Vec<Token> {
-    // An opening bracket without its end is a letter like others, or it would hide all that follows.
-    let comments_close = is_balanced(text);
+    let mut field = Field::new(text);
     let mut found = Vec::new();
-    let mut chars = text.chars().peekable();
     // The name before `=`, while its value is awaited.
     let mut name: Option<String> = None;
     let mut is_blank = false;
-    while let Some(&first) = chars.peek() {
+    while let Some(first) = field.peek() {
         let is_after_blank = std::mem::replace(&mut is_blank, first.is_whitespace());
         if first.is_whitespace() {
-            chars.next();
+            field.next();
         } else if first == ';' {
-            chars.next();
+            field.next();
             found.extend(name.take().map(empty));
             found.push(Token::End);
-        } else if first == '(' && comments_close {
-            chars.next();
-            found.push(Token::Comment(comment(&mut chars)));
+        } else if first == '(' && field.comments_close {
+            field.next();
+            found.push(Token::Comment(field.comment()));
         } else if first == '=' && name.is_none() {
-            chars.next();
+            field.next();
             // `name =`: the word before it was no word.
             if let Some(Token::Word(_)) = found.last()
                 && let Some(Token::Word(word)) = found.pop()
@@ -174,19 +172,19 @@ fn tokens(text: &str) -> Vec<Token> {
                 name = Some(word);
             }
         } else if let Some(before) = name.take() {
-            let value = word(&mut chars, !is_after_blank, comments_close);
-            if is_after_blank && chars.peek() == Some(&'=') && !value.is_empty() {
+            let value = field.word(!is_after_blank);
+            if is_after_blank && field.peek() == Some('=') && !value.is_empty() {
                 // `smtp.mailfrom= smtp.helo=a`: an empty value, not a name for one.
-                chars.next();
+                field.next();
                 found.push(empty(before));
                 name = Some(value);
             } else {
                 found.push(Token::Pair(before, value));
             }
         } else {
-            let word = word(&mut chars, false, comments_close);
-            if chars.peek() == Some(&'=') {
-                chars.next();
+            let word = field.word(false);
+            if field.peek() == Some('=') {
+                field.next();
                 name = Some(word);
             } else {
                 found.push(Token::Word(word));
@@ -202,73 +200,179 @@ const fn empty(name: String) -> Token {
     Token::Pair(name, String::new())
 }
 
-/// True if every opening bracket outside quotes is closed.
-fn is_balanced(text: &str) -> bool {
-    let mut depth = 0_usize;
-    let mut is_quoted = false;
-    let mut is_escaped = false;
-    for c in text.chars() {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '"' if depth == 0 => is_quoted = !is_quoted,
-            '(' if !is_quoted => depth += 1,
-            ')' if !is_quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    depth == 0
-}
-
-/// Reads a comment after its opening bracket; nested ones are part of it.
-fn comment(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
-    let mut text = String::new();
-    let mut depth = 1_usize;
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => text.extend(chars.next()),
-            '(' => {
-                depth += 1;
-                text.push(c);
-            }
-            ')' => {
-                depth -= 1;
-                if depth == 0 {
-                    break;
-                }
-                text.push(c);
-            }
-            _ => text.push(c),
-        }
-    }
-    text.trim().to_owned()
-}
-
-/// Reads a word, quoted or not. A value may hold `=`, as the tags of signatures do.
-fn word(
-    chars: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    is_value: bool,
+/// A field and how far it is read.
+///
+/// Writers cut fields short and put what strangers say into them, so a bracket or a quote may lack its end. RFC
+/// 8601 §2.2 has no word for that; here such a mark never hides a result that follows.
+struct Field<'a> {
+    text: &'a str,
+    /// The octet that is read next.
+    at: usize,
+    /// False if an opening bracket lacks its end: then brackets are letters like others.
     comments_close: bool,
-) -> String {
-    let mut text = String::new();
-    while let Some(&c) = chars.peek() {
-        if c.is_whitespace() || c == ';' || (c == '=' && !is_value) || (c == '(' && comments_close) {
-            break;
-        }
-        chars.next();
-        if c != '"' {
-            text.push(c);
-            continue;
-        }
-        while let Some(c) = chars.next() {
+    /// The last quote that was looked for: where, or how far there is none.
+    quote: (usize, Option<usize>),
+}
+
+impl<'a> Field<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut field = Self { text, at: 0, comments_close: true, quote: (0, None) };
+        field.comments_close = field.is_balanced();
+        Self { at: 0, quote: (0, None), ..field }
+    }
+
+    /// What is not read yet.
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    /// Reads all, to say whether every opening bracket outside quotes is closed.
+    fn is_balanced(&mut self) -> bool {
+        let mut depth = 0_usize;
+        while let Some(c) = self.peek() {
             match c {
-                '"' => break,
-                '\\' => text.extend(chars.next()),
+                '"' if depth == 0
+                    && let Some(end) = self.string_end() =>
+                {
+                    self.at = end;
+                }
+                '\\' if depth > 0 => {
+                    self.next();
+                }
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.next();
+        }
+        depth == 0
+    }
+
+    /// Reads a comment after its opening bracket; nested ones are part of it.
+    fn comment(&mut self) -> String {
+        let mut text = String::new();
+        let mut depth = 1_usize;
+        while let Some(c) = self.next() {
+            match c {
+                '\\' => text.extend(self.next()),
+                '(' => {
+                    depth += 1;
+                    text.push(c);
+                }
+                ')' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        break;
+                    }
+                    text.push(c);
+                }
                 _ => text.push(c),
             }
         }
+        text.trim().to_owned()
     }
-    text
+
+    /// Reads a word, quoted or not. A value may hold `=`, as the tags of signatures do.
+    fn word(&mut self, is_value: bool) -> String {
+        let mut text = String::new();
+        while let Some(c) = self.peek() {
+            if c.is_whitespace() || c == ';' || (c == '=' && !is_value) || (c == '(' && self.comments_close) {
+                break;
+            }
+            if c != '"' {
+                text.push(c);
+                self.next();
+            } else if let Some(end) = self.string_end() {
+                self.string(end, &mut text);
+            } else {
+                self.next();
+                if text.is_empty() {
+                    self.open_string(&mut text);
+                }
+            }
+        }
+        text
+    }
+
+    /// Where the string ends whose opening quote is read next: the place of its closing quote. Nothing if it is
+    /// no string: its quote stands within a word, or the next one does, or there is none.
+    fn string_end(&mut self) -> Option<usize> {
+        let before = self.text.get(..self.at)?.chars().next_back();
+        if before.is_some_and(|c| !c.is_whitespace() && !matches!(c, ';' | '=' | '.' | ')')) {
+            return None;
+        }
+        // A quote before the one that was found was escaped for it, so both look for the same end.
+        if self.quote.0 <= self.at {
+            let mut is_escaped = false;
+            let end = self.rest().char_indices().skip(1).find(|(_, c)| match c {
+                _ if is_escaped => {
+                    is_escaped = false;
+                    false
+                }
+                '\\' => {
+                    is_escaped = true;
+                    false
+                }
+                c => *c == '"',
+            });
+            let end = end.map(|(at, _)| self.at + at);
+            self.quote = (end.unwrap_or(self.text.len()), end);
+        }
+        let end = self.quote.1?;
+        let after = self.text.get(end + 1..)?.chars().next();
+        let ends = after.is_none_or(|c| c.is_whitespace() || matches!(c, ';' | '(' | ')' | '@' | '.'));
+        ends.then_some(end)
+    }
+
+    /// Reads the string that ends at `end`, without its quotes.
+    fn string(&mut self, end: usize, text: &mut String) {
+        let mut inner = self.text.get(self.at + 1..end).unwrap_or_default().chars();
+        while let Some(c) = inner.next() {
+            text.extend(if c == '\\' { inner.next() } else { Some(c) });
+        }
+        self.at = end + 1;
+    }
+
+    /// Reads what follows a quote without its end: as far as the result goes, or the next `name=`.
+    fn open_string(&mut self, text: &mut String) {
+        while let Some(c) = self.peek() {
+            if c == ';' || (c == '(' && self.comments_close) {
+                break;
+            }
+            if c.is_whitespace() {
+                let rest = self.rest();
+                let next = rest.trim_start();
+                let end =
+                    next.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-' | '_' | '/'));
+                if end.is_some_and(|end| end > 0 && next.get(end..).is_some_and(|rest| rest.starts_with('=')))
+                {
+                    break;
+                }
+                self.at += rest.len() - next.len();
+                text.push(' ');
+                continue;
+            }
+            if c == '"'
+                && let Some(end) = self.string_end()
+            {
+                self.string(end, text);
+                continue;
+            }
+            text.extend(Some(c).filter(|c| *c != '"'));
+            self.next();
+        }
+        text.truncate(text.trim_end().len());
+    }
 }
 
 #[cfg(test)]
@@ -289,7 +393,7 @@ mod tests {
 
     #[test]
     fn fields_as_they_occur() {
-        let cases: [(&str, Option<&str>, &[&str]); 16] = [
+        let cases: [(&str, Option<&str>, &[&str]); 27] = [
             (
                 "mx.a.example; dmarc=fail (p=reject) header.from=b.example;\r\n spf=fail smtp.mailfrom=c.example; dkim=none",
                 Some("mx.a.example"),
@@ -353,6 +457,43 @@ mod tests {
             (";;=;", None, &[]),
             ("=", None, &[]),
             ("\"a b\"; spf=\"", Some("a b"), &["spf=/ "]),
+            // A quote without its end, also where a later one seems to be it.
+            (
+                "mx; dkim=fail reason=\"signature  failed; spf=pass smtp.mailfrom=a",
+                Some("mx"),
+                &["dkim=fail/signature failed ", "spf=pass/ smtp.mailfrom=a"],
+            ),
+            (
+                "mx; dkim=fail reason=\"bad; spf=pass reason=\"ok; sure\" smtp.mailfrom=a",
+                Some("mx"),
+                &["dkim=fail/bad ", "spf=pass/ok; sure smtp.mailfrom=a"],
+            ),
+            (
+                "mx; dkim=fail header.b=\"a+b header.d=c (key) spf=pass",
+                Some("mx"),
+                &["dkim=fail/ header.b=a+b,header.d=c", "spf=pass/ "],
+            ),
+            ("mx; spf=fail reason=\"5.7.1 not all", Some("mx"), &["spf=fail/5.7.1 not all "]),
+            (
+                "mx; spf=pass smtp.mailfrom=a\"b@c; dkim=pass header.i=\"d; e\"@f header.b=\"g\"",
+                Some("mx"),
+                &["spf=pass/ smtp.mailfrom=ab@c", "dkim=pass/ header.i=d; e@f,header.b=g"],
+            ),
+            (
+                "mx; spf=fail reason=\"a \\\"b\\\"; c\"; dkim=none",
+                Some("mx"),
+                &["spf=fail/a \"b\"; c ", "dkim=none/ "],
+            ),
+            ("mx; spf=fail reason=\"a\\; dkim=none", Some("mx"), &["spf=fail/a\\ ", "dkim=none/ "]),
+            ("\"mx a; spf=pass (b) x.y=z", Some("mx a"), &["spf=pass/b x.y=z"]),
+            // A bracket behind a backslash, outside comments.
+            ("mx; spf=pass x.y=a\\(b; dkim=none", Some("mx"), &["spf=pass/ x.y=a\\(b", "dkim=none/ "]),
+            (
+                "mx; spf=fail reason=\"a\"b \"(\" c; dkim=none",
+                Some("mx"),
+                &["spf=fail/ab ( c ", "dkim=none/ "],
+            ),
+            ("mx; spf=pass (it\"s) x.y=\"b\"", Some("mx"), &["spf=pass/it\"s x.y=b"]),
         ];
         for (text, authserv_id, results) in cases {
             let (id, found) = short(text);
@@ -367,7 +508,9 @@ mod tests {
         assert_eq!(field.results.len(), limits::AUTH_RESULTS);
         let field = AuthResults::parse(&format!("dkim=pass {}", "a.b=c ".repeat(10_000)));
         assert_eq!(field.results[0].properties.len(), limits::AUTH_RESULT_PROPERTIES);
-        let field = AuthResults::parse(&"(".repeat(100_000));
-        assert!(field.results.is_empty());
+        for text in ["(", "\"", "\\\"", "=\"", " a=\"\\", "(\"", "\";"] {
+            let field = AuthResults::parse(&text.repeat(100_000));
+            assert!(field.results.len() <= limits::AUTH_RESULTS, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use mailsonde::limits;
 use mailsonde::mail::AuthResults;
 
-/// Caps hold, words are in lower case, and a field written from plain words is read as them.
+/// Caps hold, words are in lower case, a field written from plain words is read as them, and no text hides results.
 pub fn check(data: &[u8]) {
     let text = &*String::from_utf8_lossy(data);
     let read = AuthResults::parse(text);
@@ -24,6 +24,17 @@ pub fn check(data: &[u8]) {
     // Nothing is made up: lower case of a character has at most three times its bytes.
     assert!(bytes <= text.len() * 3, "{read:?}");
     again(&read);
+    beside(text, &read);
+}
+
+/// Whatever a field holds, it neither hides nor changes what stands before and behind it.
+fn beside(text: &str, read: &AuthResults) {
+    let other = AuthResults::parse("mx; zz=pass x.y=z");
+    let before = AuthResults::parse(&format!("mx; zz=pass x.y=z; {text}"));
+    let behind = AuthResults::parse(&format!("{text}; zz=pass x.y=z"));
+    let most = |results: Vec<_>| results.into_iter().take(limits::AUTH_RESULTS).collect::<Vec<_>>();
+    assert_eq!(before.results, most([&*other.results, &*read.results].concat()), "{text:?}");
+    assert_eq!(behind.results, most([&*read.results, &*other.results].concat()), "{text:?}");
 }
 
 /// Writes what was read where its words are plain, and reads that.
