@@ -135,20 +135,24 @@ fn from_clause(name: &str, comments: &[&str]) -> Hop {
     let comments: Vec<Comment<'_>> = comments.iter().map(|comment| Comment::read(comment)).collect();
     let literal = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).and_then(address);
     let stated = comments.iter().find_map(|comment| comment.helo);
-    let ip = match comments.iter().find(|comment| comment.is_exim) {
+    // A client's name may look like a comment, so all addresses of the clause must be one.
+    let ip = match comments.iter().position(|comment| comment.is_exim) {
         // Exim: `[ip] (helo=x)`, or `name ([ip] helo=x)`, its own words first.
-        Some(exim) => exim.brackets.first().copied().filter(|_| exim.is_address_first).or(literal),
-        None => {
-            let brackets = only(comments.iter().flat_map(|comment| comment.brackets.iter().copied()));
-            match brackets {
-                Found::One(ip) => Some(ip),
+        Some(at) => {
+            let exim = comments.get(at);
+            let first = exim.filter(|exim| exim.is_address_first).and_then(|exim| exim.brackets.first());
+            let ip = first.copied().or(literal);
+            let others = comments.iter().enumerate().filter(|(other, _)| *other != at);
+            match only(others.flat_map(|(_, comment)| comment.addresses())) {
+                Found::None => ip,
+                Found::One(other) => ip.filter(|ip| *ip == other),
                 Found::Several => None,
-                Found::None => match only(comments.iter().filter_map(|comment| comment.bare)) {
-                    Found::One(ip) => Some(ip),
-                    Found::Several | Found::None => None,
-                },
             }
         }
+        None => match only(comments.iter().flat_map(Comment::addresses)) {
+            Found::One(ip) => Some(ip),
+            Found::Several | Found::None => None,
+        },
     };
     let named = (!name.is_empty() && !name.eq_ignore_ascii_case("unknown")).then_some(name);
     let helo = stated.or(named).filter(|helo| helo.len() <= limits::DOMAIN_BYTES + 2);
@@ -191,6 +195,11 @@ struct Comment<'a> {
 }
 
 impl<'a> Comment<'a> {
+    /// The addresses in it.
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.brackets.iter().copied().chain(self.bare)
+    }
+
     /// Reads a comment, given without its parentheses.
     fn read(text: &'a str) -> Self {
         let text = text.trim();
@@ -257,7 +266,8 @@ struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// The next piece; `None` at the end, and for a comment without its end.
     fn next(&mut self) -> Option<Token<'a>> {
-        let text = self.rest.trim_start();
+        // Blanks of ASCII alone: a client's name may hold others, and would be two words.
+        let text = self.rest.trim_ascii_start();
         let first = text.chars().next()?;
         if first == ';' {
             self.rest = text.get(1..)?;
@@ -280,7 +290,7 @@ impl<'a> Tokens<'a> {
             }
             return None;
         }
-        let end = text.find(|c: char| c.is_whitespace() || c == '(' || c == ';').unwrap_or(text.len());
+        let end = text.find(|c: char| c.is_ascii_whitespace() || c == '(' || c == ';').unwrap_or(text.len());
         self.rest = text.get(end..)?;
         Some(Token::Word(text.get(..end)?))
     }
@@ -422,9 +432,18 @@ mod tests {
             ("from [6.6.6.6] by mx.example with SMTP;", None),
             ("from 6.6.6.6 by mx.example with SMTP;", None),
             ("from a.example (6.6.6.6) (192.0.2.10) by mx.example with SMTP;", None),
+            // A name that looks like the words of another program.
+            ("from a([6.6.6.6]) (192.0.2.10) by mx.example with SMTP;", None),
+            ("from a(6.6.6.6) (unknown [192.0.2.10]) by mx.example with ESMTP;", None),
+            ("from [6.6.6.6](helo=a) (unknown [192.0.2.10]) by mx.example with ESMTP;", None),
+            ("from a([6.6.6.6]:1) (unknown [192.0.2.10]) by mx.example with ESMTP;", None),
+            ("from a(port=1) (unknown [192.0.2.10]) by mx.example with ESMTP;", None),
         ] {
             assert_eq!(parse(line).unwrap().ip, ip.map(|ip| ip.parse().unwrap()), "{line}");
         }
+        // Other blanks than those of ASCII do not end a name.
+        let line = "from a([6.6.6.6])by\u{a0}mx.example (unknown [192.0.2.10]) by mx.example with ESMTP;";
+        assert_eq!(parse(line).unwrap().ip, None);
         for line in [
             "",
             "by mx.example (Postfix, from userid 33) id 1;",
