@@ -17,26 +17,23 @@ impl DomainName {
     /// character or a character that no host name can hold (`@ / \ : < > " ( ) , ;` and brackets).
     /// Standard: RFC 5321 §2.3.5, RFC 5890 §2.3.2.1.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let text = text.strip_suffix('.').unwrap_or(text);
+        let whole = text.trim();
+        let text = whole.strip_suffix('.').unwrap_or(whole);
         if text.is_empty() || text.len() > limits::DOMAIN_BYTES * 4 {
             return None;
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'*');
         if text.bytes().all(plain) {
-            if text.len() > limits::DOMAIN_BYTES || text.starts_with('.') || text.contains("..") {
-                return None;
-            }
-            return Some(Self(text.to_ascii_lowercase().into_boxed_str()));
+            let is_name = text.len() <= limits::DOMAIN_BYTES && !has_empty_label(text);
+            return is_name.then(|| Self(text.to_ascii_lowercase().into_boxed_str()));
         }
         if text.is_ascii() {
             return None;
         }
         // Mapping takes letters away and makes dots of others, so that the result is held to the same rules.
-        let ascii = idna::domain_to_ascii(text).ok()?;
+        let ascii = idna::domain_to_ascii(whole).ok()?;
         let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
-        let is_name = !ascii.is_empty() && !ascii.starts_with('.') && !ascii.contains("..");
-        if !is_name || ascii.len() > limits::DOMAIN_BYTES || !ascii.bytes().all(plain) {
+        if has_empty_label(ascii) || ascii.len() > limits::DOMAIN_BYTES || !ascii.bytes().all(plain) {
             return None;
         }
         Some(Self(ascii.into()))
@@ -55,6 +52,11 @@ impl DomainName {
             None => false,
         }
     }
+}
+
+/// True if a label is empty, at an end too: the final dot is gone already.
+fn has_empty_label(text: &str) -> bool {
+    text.split('.').any(str::is_empty)
 }
 
 impl fmt::Display for DomainName {
@@ -203,6 +205,12 @@ mod tests {
             (".a\u{feff}b", None),
             ("a.\u{feff}.b", None),
             ("\u{fc}\u{3002}", Some("xn--tda")),
+            ("\u{fc}.", Some("xn--tda")),
+            // Two final dots are an empty label.
+            ("a..", None),
+            ("..", None),
+            ("\u{fc}..", None),
+            ("\u{fc}\u{3002}.", None),
             ("user@example.com", None),
         ];
         for (text, want) in cases {
