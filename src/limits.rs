@@ -580,6 +580,8 @@ pub const HEALTH_SOURCES: usize = 64;
 pub const HEALTH_PTR_NAMES: usize = 10;
 /// Patterns of an MTA-STS policy that are kept; 64 KiB hold some thousand.
 pub const HEALTH_POLICY_PATTERNS: usize = 256;
+/// Faults of an MTA-STS policy that are kept.
+pub const HEALTH_POLICY_FAULTS: usize = 20;
 /// Octets of an MTA-STS policy (RFC 8461 §3.3).
 pub const POLICY_BYTES: usize = 64 * 1024;
 /// Octets of the head of an HTTP response.

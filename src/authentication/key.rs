@@ -439,7 +439,7 @@ pub enum AtSelector {
 pub fn key_name(selector: &str, domain: &str) -> Option<Name> {
     let ascii = |text: &str| Name::from_person(text).ok().filter(|name| !name.is_root());
     let selector = ascii(selector)?;
-    ascii(domain)?.below("_domainkey").ok()?.below(selector.as_str()).ok()
+    ascii(domain)?.below("_domainkey").ok()?.below_labels_of(&selector).ok()
 }
 
 /// The keys at a name.

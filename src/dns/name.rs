@@ -183,7 +183,12 @@ impl Name {
 
     /// This name with labels written before it, such as `_dmarc` or `s1._domainkey`.
     pub fn below(&self, labels: &str) -> Result<Self, NameError> {
-        let front = Self::from_dotted(labels)?;
+        self.below_labels_of(&Self::from_dotted(labels)?)
+    }
+
+    /// This name with all labels of another written before it, octets as they are: the text of a name is escaped
+    /// and must not be read as one.
+    pub fn below_labels_of(&self, front: &Self) -> Result<Self, NameError> {
         let octets: Vec<Vec<u8>> = front.wire_labels().into_iter().chain(self.wire_labels()).collect();
         Self::from_labels(octets.iter().map(Vec::as_slice))
     }

@@ -242,7 +242,14 @@ impl fmt::Display for RecordData {
 
 /// A name with its final dot.
 fn absolute(formatter: &mut fmt::Formatter<'_>, name: &Name) -> fmt::Result {
-    write!(formatter, "{}.", name.as_str())
+    for character in name.as_str().chars() {
+        // Letters of names that have a meaning in zone files (RFC 1035 §5.1).
+        if matches!(character, '"' | '(' | ')' | ';' | '@' | '$') {
+            formatter.write_char('\\')?;
+        }
+        formatter.write_char(character)?;
+    }
+    formatter.write_char('.')
 }
 
 /// Octets as a quoted string.
@@ -276,6 +283,7 @@ mod tests {
         for (data, text) in [
             (RecordData::Mx(mx), "10 mx.example."),
             (RecordData::Mx(Mx { preference: 0, exchange: Name::root() }), "0 ."),
+            (RecordData::Ns(name("a;(b)@$.\"c\\d")), r#"a\;\(b\)\@\$.\"c\\d."#),
             (
                 RecordData::Txt(vec![b"a \"\\".to_vec(), vec![0, 0xe9], Vec::new()]),
                 r#""a \"\\" "\000\233" """#,

@@ -336,7 +336,7 @@ fn destination(
     let mut look_ups = LookUps::new(answers);
     let takes = look_ups.take(takes_mail(host, answers));
     let theirs = look_ups.take(dmarc::discover(host, answers));
-    let name = host.below(&format!("{}._report._dmarc", owner.as_str())).ok();
+    let name = host.below("_report._dmarc").and_then(|name| name.below_labels_of(owner)).ok();
     let answer = name.as_ref().filter(|_| owner != host).and_then(|name| look_ups.get(name, RecordType::Txt));
     look_ups.done()?;
     match takes {

@@ -55,7 +55,7 @@ pub struct StsPolicy {
     pub max_age: Option<u64>,
     /// The patterns of MX hosts, in lower case.
     pub mx: Vec<String>,
-    /// What is wrong, in words.
+    /// What is wrong, in words; at most [`limits::HEALTH_POLICY_FAULTS`].
     pub faults: Vec<String>,
 }
 
@@ -66,13 +66,13 @@ impl StsPolicy {
         let mut policy = Self::default();
         let text = String::from_utf8_lossy(body);
         if matches!(text, std::borrow::Cow::Owned(_)) {
-            policy.faults.push("not UTF-8".to_owned());
+            policy.fault("not UTF-8".to_owned());
         }
         let (mut has_version, mut modes, mut ages) = (false, 0, 0);
         for line in text.split('\n') {
             let line = line.strip_suffix('\r').unwrap_or(line);
             if line.contains('\r') {
-                policy.faults.push("a line ends with CR alone".to_owned());
+                policy.fault("a line ends with CR alone".to_owned());
             }
             let line = line.trim_matches([' ', '\t']);
             if line.is_empty() {
@@ -98,7 +98,9 @@ impl StsPolicy {
                 }
                 "max_age" => {
                     ages += 1;
-                    let age = value.parse::<u64>().ok().filter(|age| *age <= 31_557_600);
+                    // Digits alone: `parse` takes a sign too (RFC 8461 §3.2: 1*10(DIGIT)).
+                    let is_number = value.bytes().all(|octet| octet.is_ascii_digit());
+                    let age = value.parse::<u64>().ok().filter(|age| is_number && *age <= 31_557_600);
                     if age.is_none() {
                         policy.fault(format!("max_age {} is not between 0 and 31557600", cut(value)));
                     }
@@ -126,7 +128,7 @@ impl StsPolicy {
 
     /// Notes a fault; a hostile body can have no end of them.
     fn fault(&mut self, fault: String) {
-        if self.faults.len() < 20 {
+        if self.faults.len() < limits::HEALTH_POLICY_FAULTS {
             self.faults.push(fault);
         }
     }
@@ -438,12 +440,19 @@ mod tests {
             ),
             ("version: STSv1\nmode: testing\nmx: a b\nmx: a.example\nmax_age: 1\n", "mx \"a b\""),
             ("version: STSv1\rmode: testing\rmx: a.example\rmax_age: 1\r", "a line ends with CR alone"),
+            ("version: STSv1\nmode: none\nmax_age: +1\n", "max_age \"+1\" is not between 0 and 31557600"),
             ("<html>", "a line without `:`: \"<html>\""),
         ] {
             let faults = read(text).faults.join(" / ");
             assert!(faults.starts_with(want) && want.is_empty() == faults.is_empty(), "{text:?}: {faults}");
         }
-        assert!(StsPolicy::parse(&[b'x', b'\n'].repeat(30_000)).faults.len() <= 25);
+        // A hostile body has no end of faults, of whatever kind.
+        for line in
+            ["x\n", "\rx:y\n", "\u{fffd}\r\r\n", "mx: -\"\n", "mode: x\n", "max_age: x\n", "version: 2\n"]
+        {
+            let policy = StsPolicy::parse(line.repeat(5_000).as_bytes());
+            assert!(policy.faults.len() <= limits::HEALTH_POLICY_FAULTS, "{line:?}");
+        }
     }
 
     #[test]

@@ -125,6 +125,10 @@ fn what_stands_at_a_selector() {
     let name = key_name("s1", "Example.com").unwrap();
     assert_eq!(name.as_str(), "s1._domainkey.example.com");
     assert_eq!(key_name("b\u{fc}ro", "example.com").unwrap().as_str(), "xn--bro-hoa._domainkey.example.com");
+    // Octets of labels stay as they are; escapes of text are not taken for octets.
+    let odd = key_name("a\\b.\u{7}", "c\u{1}.example").unwrap();
+    let labels: [&[u8]; 5] = [b"a\\b", b"\x07", b"_domainkey", b"c\x01", b"example"];
+    assert_eq!(odd.wire_labels(), labels);
     assert_eq!((key_name("", "example.com"), key_name("s", ""), key_name("a..b", "c")), (None, None, None));
     let key = format!("v=DKIM1; p={RSA}");
     let texts = |texts: &[&str]| {

@@ -384,6 +384,14 @@ impl<'a> Fields<'a> {
         ttl(&field.raw).ok_or_else(|| field.fault("not a time in seconds"))
     }
 
+    /// The tag of a property (RFC 8659 §4.1): letters and digits.
+    fn tag(&mut self) -> Result<String, ZoneFault> {
+        let field = self.next("a tag")?;
+        let is_tag = (1..=255).contains(&field.raw.len())
+            && field.raw.bytes().all(|octet| octet.is_ascii_alphanumeric());
+        if is_tag { Ok(field.raw.to_ascii_lowercase()) } else { Err(field.fault("not a tag")) }
+    }
+
     /// All that is left, joined, in some base.
     fn encoded(&mut self, encoding: &data_encoding::Encoding, what: &str) -> Result<Vec<u8>, ZoneFault> {
         let first = self.next(what)?;
@@ -456,7 +464,7 @@ fn data(number: u16, fields: &mut Fields<'_>) -> Result<RecordData, ZoneFault> {
         }),
         Some(RecordType::Caa) => RecordData::Caa(Caa {
             is_critical: fields.number::<u8>()? & 0x80 != 0,
-            tag: fields.next("a tag")?.raw.to_ascii_lowercase(),
+            tag: fields.tag()?,
             value: fields.next("a value")?.octets()?,
         }),
         Some(RecordType::Srv) => RecordData::Srv(Srv {

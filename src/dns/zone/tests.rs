@@ -218,6 +218,8 @@ fn faults_name_their_line_and_field() {
         ("a.test. TXT )", "line 1, field \")\": a parenthesis that closes nothing"),
         (" A 192.0.2.1", "line 1, field \"A\": no name stands before this line"),
         ("a..test. A 192.0.2.1", "line 1, field \"a..test.\": a label is empty"),
+        ("a.test. CAA 0 \"is sue\" x", "line 1, field \"is sue\": not a tag"),
+        ("a.test. CAA 0 \"\" x", "line 1: not a tag"),
         ("a.test. WHAT x", "line 1, field \"WHAT\": not a type that is read here"),
         ("a.test.", "line 1: a type is missing at the end"),
         ("$INCLUDE /etc/passwd", "line 1, field \"$INCLUDE\": only $ORIGIN and $TTL are read"),
@@ -298,4 +300,15 @@ long DNAME aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.bbbbbbbb
     let alias = ask(&resolver, "a.old.t.test", RecordType::Cname);
     assert_eq!(alias.names().collect::<Vec<_>>(), [&name("a.new.t.test")]);
     assert!(ZoneResolver::parse("a.test. DNAME").is_err());
+}
+
+#[test]
+fn names_with_marks_are_written_as_they_are_read() {
+    let text = r#"a\;b\(c\@.test. 60 IN NS \$d\"e\.f\\g\)h\001."#;
+    let zones = Zones::parse(&format!("a\\;b\\(c\\@.test. SOA . . 1 1 1 1 1\n{text}")).unwrap();
+    let owner = Name::from_labels([b"a;b(c@".as_slice(), b"test"]).unwrap();
+    let Found::Records(records) = zones.look(&owner, RecordType::Ns) else { panic!("{text}") };
+    let target = Name::from_labels([b"$d\"e.f\\g)h\x01".as_slice()]).unwrap();
+    assert_eq!(records, [(60, RecordData::Ns(target))]);
+    assert_eq!(format!("{} 60 IN NS {}", RecordData::Ns(owner), records[0].1), text);
 }
