@@ -35,6 +35,7 @@ fn fixtures(target: &str) -> &'static [&'static str] {
 
 #[test]
 fn every_rule_holds_for_the_corpus_and_the_fixtures() {
+    let mut failed = Vec::new();
     for (name, check) in targets::ALL {
         let mut inputs = files(&format!("fuzz/corpus/{name}"));
         inputs.extend(fixtures(name).iter().flat_map(|folder| files(folder)));
@@ -42,9 +43,12 @@ fn every_rule_holds_for_the_corpus_and_the_fixtures() {
         for path in inputs {
             let bytes = std::fs::read(&path).unwrap();
             let result = std::panic::catch_unwind(|| check(&bytes));
-            assert!(result.is_ok(), "{name}: {}", path.display());
+            if result.is_err() {
+                failed.push(format!("{name}: {}", path.display()));
+            }
         }
     }
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]

@@ -3,45 +3,60 @@
 use std::net::IpAddr;
 
 pub mod aggregate;
+mod answers;
 pub mod auth_results;
 pub mod config;
 pub mod delivery_status;
+pub mod dkim;
+pub mod dmarc;
 pub mod escape;
 pub mod failure;
 pub mod imap;
 pub mod mail;
 pub mod mbox;
+pub mod mta_sts;
 pub mod pop3;
+pub mod proxy;
+pub mod received;
 pub mod smtp_session;
 pub mod smtp_submit;
+pub mod spf;
 pub mod tar;
 pub mod tls;
 pub mod token;
 pub mod unpack;
 pub mod values;
+pub mod zone;
 
 /// A target: its name and its check.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const ALL: [Target; 17] = [
+pub const ALL: [Target; 24] = [
     ("aggregate", aggregate::check),
     ("auth_results", auth_results::check),
     ("config", config::check),
     ("delivery_status", delivery_status::check),
+    ("dkim", dkim::check),
+    ("dmarc", dmarc::check),
     ("escape", escape::check),
     ("failure", failure::check),
     ("imap", imap::check),
     ("mail", mail::check),
     ("mbox", mbox::check),
+    ("mta_sts", mta_sts::check),
     ("pop3", pop3::check),
+    ("proxy", proxy::check),
+    ("received", received::check),
     ("smtp_session", smtp_session::check),
     ("smtp_submit", smtp_submit::check),
+    ("spf", spf::check),
     ("tar", tar::check),
     ("tls", tls::check),
     ("token", token::check),
     ("unpack", unpack::check),
     ("values", values::check),
+    ("zone", zone::check),
 ];
 
 /// The time at which everything is read: 2026-03-03T01:06:40Z.
