@@ -155,7 +155,10 @@ fn from_clause(name: &str, comments: &[&str]) -> Hop {
         },
     };
     let named = (!name.is_empty() && !name.eq_ignore_ascii_case("unknown")).then_some(name);
-    let helo = stated.or(named).filter(|helo| helo.len() <= limits::DOMAIN_BYTES + 2);
+    let helo = stated
+        .filter(|helo| !helo.is_empty())
+        .or(named)
+        .filter(|helo| helo.len() <= limits::DOMAIN_BYTES + 2);
     Hop { helo: helo.map(str::to_owned), ip, by: None, by_ip: None }
 }
 
@@ -441,6 +444,9 @@ mod tests {
         ] {
             assert_eq!(parse(line).unwrap().ip, ip.map(|ip| ip.parse().unwrap()), "{line}");
         }
+        // A name that is stated and empty is none.
+        let hop = parse("from a.example ([192.0.2.10] helo=) by mx.example with esmtp;").unwrap();
+        assert_eq!(hop.helo.as_deref(), Some("a.example"));
         // Other blanks than those of ASCII do not end a name.
         let line = "from a([6.6.6.6])by\u{a0}mx.example (unknown [192.0.2.10]) by mx.example with ESMTP;";
         assert_eq!(parse(line).unwrap().ip, None);

@@ -510,12 +510,8 @@ fn policy_strings(items: Vec<String>) -> Vec<String> {
         // Seen from a large provider, 2025: the TLSA records as JSON within the JSON string.
         let nested =
             item.starts_with("[\"").then(|| serde_json::from_str::<Vec<String>>(&item).ok()).flatten();
-        match nested {
-            Some(list) => strings.extend(list),
-            None => {
-                strings
-                    .extend(item.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
-            }
+        for item in nested.unwrap_or_else(|| vec![item]) {
+            strings.extend(item.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned));
         }
     }
     strings.truncate(limits::TLS_POLICY_STRINGS);

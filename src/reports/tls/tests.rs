@@ -95,6 +95,15 @@ fn a_plain_report_has_no_deviation() {
     assert_eq!((key.reporter.as_str(), key.report_id.as_str()), ("org", "t-1"));
 }
 
+#[test]
+fn policy_strings_are_lines_wherever_they_stand() {
+    let inner = json!(["3 1 1 ab", " \u{a0} 3 1 1 cd\r\n3 1 1 ef \n ", ""]).to_string();
+    let value = json!(["  a  ", "b\n\nc", inner, ""]);
+    let digest = one(&with(&["policies", "0", "policy", "policy-string"], Some(value)));
+    let strings = &digest.report.policies[0].policy_strings;
+    assert_eq!(*strings, ["a", "b", "c", "3 1 1 ab", "3 1 1 cd", "3 1 1 ef"]);
+}
+
 /// A path, its value (or that it is removed), the deviation if any, successful and failed sessions.
 type OddShape<'a> = (Vec<&'a str>, Option<Value>, Option<&'a str>, u64, u64);
 
