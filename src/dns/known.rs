@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::{Answer, Name, Question, RecordType};
+use super::{Answer, Name, Outcome, Question, RecordType};
 
 /// Answers by their questions.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +35,12 @@ impl Answers {
         Self::default()
     }
 
-    /// Notes an answer.
-    pub fn put(&mut self, question: Question, answer: Answer) {
+    /// Notes an answer. Its records are put in order: servers turn them with every answer (RFC 1034 §3.6: their
+    /// order means nothing), and no judgement, nor what it shows as evidence, may turn with them.
+    pub fn put(&mut self, question: Question, mut answer: Answer) {
+        if let Outcome::Records(records) = &mut answer.outcome {
+            records.sort_unstable();
+        }
         let of_name = self.known.entry(question.name.clone()).or_default();
         let known = Known { question, answer, derived: OnceLock::new() };
         match of_name.iter_mut().find(|other| other.question.record_type == known.question.record_type) {
@@ -111,6 +115,22 @@ fn lacking(name: &Name, record_type: RecordType) -> Ask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dns::RecordData;
+
+    #[test]
+    fn the_order_in_which_records_come_is_forgotten() {
+        let name = Name::from_dotted("example.com").unwrap();
+        let records: Vec<RecordData> = (1..6).map(|at| RecordData::A([192, 0, 2, at].into())).collect();
+        let mut kept = Vec::new();
+        for turn in 0..records.len() {
+            let mut turned = records.clone();
+            turned.rotate_left(turn);
+            let mut answers = Answers::new();
+            answers.put(Question::new(name.clone(), RecordType::A), Answer::records(turned));
+            kept.push(answers.get(&name, RecordType::A).unwrap().data().to_vec());
+        }
+        assert!(kept.iter().all(|order| *order == records));
+    }
 
     #[test]
     fn what_is_derived_is_made_once_and_anew_for_another_answer() {

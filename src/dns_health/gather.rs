@@ -24,7 +24,7 @@ use crate::limits;
 
 pub use authorities::Authorities;
 pub use exchangers::{Exchangers, MxDialogue, Talking};
-pub use policy::{Fetching, HttpsPolicies, PolicyFetch};
+pub use policy::{Fetching, HttpsPolicies, PolicyFetch, read_response};
 
 /// Who is asked.
 #[derive(Clone, Copy)]

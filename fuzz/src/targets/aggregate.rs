@@ -20,9 +20,12 @@ pub fn check(data: &[u8]) {
     let whole = read(data);
     let pieces = read(Pieces::new(data));
     assert_eq!(values(&pieces), values(&whole), "the size of the pieces changes what is read");
-    let cut = read(&data[..place(hash(data), data.len())]).0;
-    for (cut, whole) in cut.iter().zip(&whole.0) {
-        assert_eq!(cut.1, whole.1, "a cut document gives another report");
+    let head = &data[..place(hash(data), data.len())];
+    // A document that ends within the last tag is taken as whole; here that may be a tag in its middle.
+    if !head.rsplit(|byte| *byte == b'<').next().is_some_and(|tag| tag.starts_with(b"/")) {
+        for (cut, whole) in read(head).0.iter().zip(&whole.0) {
+            assert_eq!(cut.1, whole.1, "a cut document gives another report");
+        }
     }
     for (head, records) in &whole.0 {
         assert_eq!(head.records, records.len() as u64);

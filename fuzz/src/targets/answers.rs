@@ -18,12 +18,14 @@ pub(crate) struct World<'a> {
     pub is_turned: bool,
     /// True if no question is ever answered.
     pub is_silent: bool,
+    /// True if `_dmarc`, `_domainkey` and so on have texts of their own: some lines further down.
+    pub is_spread: bool,
 }
 
 impl<'a> World<'a> {
     pub(crate) fn new(data: &'a [u8]) -> Self {
         let lines = data.split(|byte| *byte == b'\n').take(26).collect();
-        Self { lines, is_turned: false, is_silent: false }
+        Self { lines, is_turned: false, is_silent: false, is_spread: false }
     }
 
     /// Calls a judgement until it is done, as `dns::settle` does.
@@ -85,6 +87,7 @@ impl<'a> World<'a> {
     fn texts(&self, name: &Name) -> Option<Vec<&'a [u8]>> {
         let labels: Vec<&str> = name.labels().filter(|label| label.len() == 1).collect();
         let at = usize::from(labels.last()?.bytes().next()?.checked_sub(b'a')?);
+        let at = if self.is_spread { at + below(name) } else { at };
         let mut texts = vec![*self.lines.get(at)?];
         while texts.last().is_some_and(|text| text.first() == Some(&b'+')) && texts.len() < 12 {
             let Some(next) = self.lines.get(at + texts.len()) else { break };
@@ -93,6 +96,12 @@ impl<'a> World<'a> {
         let is_plus = |text: &'a [u8]| text.strip_prefix(b"+").unwrap_or(text);
         Some(texts.into_iter().map(is_plus).collect())
     }
+}
+
+/// How many lines further down the texts of such a name stand.
+fn below(name: &Name) -> usize {
+    let places = ["_dmarc", "_domainkey", "_mta-sts", "_tls", "_report", "_bimi"];
+    name.labels().find_map(|label| places.iter().position(|known| *known == label)).map_or(0, |at| at + 1)
 }
 
 /// `a.example` and so on.

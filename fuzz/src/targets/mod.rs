@@ -11,6 +11,8 @@ pub mod dkim;
 pub mod dmarc;
 pub mod escape;
 pub mod failure;
+pub mod health;
+pub mod https_policy;
 pub mod imap;
 pub mod mail;
 pub mod mbox;
@@ -32,7 +34,7 @@ pub mod zone;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by name.
-pub const ALL: [Target; 24] = [
+pub const ALL: [Target; 26] = [
     ("aggregate", aggregate::check),
     ("auth_results", auth_results::check),
     ("config", config::check),
@@ -41,6 +43,8 @@ pub const ALL: [Target; 24] = [
     ("dmarc", dmarc::check),
     ("escape", escape::check),
     ("failure", failure::check),
+    ("health", health::check),
+    ("https_policy", https_policy::check),
     ("imap", imap::check),
     ("mail", mail::check),
     ("mbox", mbox::check),

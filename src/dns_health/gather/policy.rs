@@ -157,7 +157,7 @@ async fn converse(mut stream: TlsStream<TcpStream>, host: &Name) -> Result<Polic
 /// Reads a response out of what came so far. Shape: `None` while more is wanted; `is_end`: nothing more comes.
 ///
 /// Errors: what is no response, and what is longer than a policy may be.
-fn read_response(received: &[u8], is_end: bool) -> Result<Option<PolicyResponse>, FetchFault> {
+pub fn read_response(received: &[u8], is_end: bool) -> Result<Option<PolicyResponse>, FetchFault> {
     let not_http = |error: httparse::Error| FetchFault::NotHttp(error.to_string());
     let mut rest = received;
     loop {
@@ -188,9 +188,12 @@ fn read_response(received: &[u8], is_end: bool) -> Result<Option<PolicyResponse>
             let is_chunked = field("transfer-encoding")
                 .is_some_and(|value| value.to_ascii_lowercase().ends_with("chunked"));
             let length = match field("content-length") {
+                // `parse` takes a sign too (RFC 9110 §8.6: digits).
                 Some(text) => Some(
                     text.parse::<u64>()
-                        .map_err(|_| FetchFault::NotHttp("a length that is no number".to_owned()))?,
+                        .ok()
+                        .filter(|_| !text.starts_with('+'))
+                        .ok_or_else(|| FetchFault::NotHttp("a length that is no number".to_owned()))?,
                 ),
                 None => None,
             };
@@ -301,6 +304,7 @@ mod tests {
             (format!("{head}Content-Length: 65537\r\n\r\n"), "too-large"),
             (format!("{head}Content-Length: 99999999999999999999999\r\n\r\n"), "not-http"),
             (format!("{head}Content-Length: -1\r\n\r\n"), "not-http"),
+            (format!("{head}Content-Length: +1\r\n\r\na"), "not-http"),
             (format!("{head}\r\n{long}"), "too-large"),
             (format!("{head}Transfer-Encoding: chunked\r\n\r\n10001\r\n"), "too-large"),
             (format!("{head}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"), "too-large"),

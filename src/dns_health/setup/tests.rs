@@ -158,7 +158,7 @@ fn dmarc_records_of_every_shape() {
             "_dmarc.example.com. TXT \"v=DMARC1; p=reject; rua=mailto:a@b.example\"\n\
              _dmarc.example.com. TXT \"v=DMARC1; p=none; rua=mailto:c@d.example\"",
             "change _dmarc.example.com \"v=DMARC1; p=none; rua=mailto:c@d.example,mailto:a@b.example,OURS\" <- TXT \
-             \"v=DMARC1; p=reject; rua=mailto:a@b.example\" | TXT \"v=DMARC1; p=none; rua=mailto:c@d.example\"",
+             \"v=DMARC1; p=none; rua=mailto:c@d.example\" | TXT \"v=DMARC1; p=reject; rua=mailto:a@b.example\"",
             &["none of them counts", "the mildest is kept"],
         ),
         // Behind an alias: within the domain, at somebody else's, to nothing.
@@ -392,7 +392,7 @@ fn our_own_domain() {
         (
             "m.example. TXT \"v=spf1 mx -all\"\nm.example. TXT \"v=spf1 -all\"",
             Kind::Spf,
-            "by-hand m.example <- TXT \"v=spf1 mx -all\" | TXT \"v=spf1 -all\"",
+            "by-hand m.example <- TXT \"v=spf1 -all\" | TXT \"v=spf1 mx -all\"",
             &["permerror"],
         ),
         (";! m.example TXT timeout", Kind::Spf, "not-known m.example", &["timeout"]),
