@@ -512,6 +512,17 @@ pub const LEARNT_SELECTORS: u32 = 50;
 pub const LEARNT_SOURCES: u32 = 50;
 /// Days of reports from which selectors and sources are learnt.
 pub const LEARNT_DAYS: i32 = 35;
+
+// ---- Pruning ----
+
+/// How long a report whose mail waits for its verdict keeps its rows and bytes although they are old: sums that are rolled up
+/// change no more. DNS that does not answer for longer gives none.
+pub const PRUNE_PENDING: Duration = Duration::from_secs(2 * 86_400);
+/// Look-up rows of one kind that are judged in one walk over the records: nine bytes each are held.
+pub const UNUSED_AT_ONCE: i64 = 500_000;
+/// Look-up rows taken up while unused ones are looked for; beyond that the rest is left for the next time.
+pub const UNUSED_TAKEN: usize = 200_000;
+
 // ---- Signatures ----
 
 /// Header of a message whose signatures are looked at, bytes; ARC of many hands takes 50 KiB.

@@ -87,6 +87,14 @@ pub static PRUNED: &[Column<Pruned>] = &[
         "True if bytes were kept because too many mails wait to be read.",
         |row| Value::Flag(row.is_postponed),
     ),
+    Column::new(
+        "lookups",
+        "look-ups",
+        Kind::Count("rows"),
+        Show::Spare(2, 0),
+        "Names, reporters and lists of results to which nothing refers any more.",
+        |row| Value::Count(row.lookups),
+    ),
 ];
 
 /// What `db erase` found, and whether it is gone.

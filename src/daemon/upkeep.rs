@@ -61,6 +61,7 @@ fn round(store: &Store, keys: &KeyRing, retention: &Retention, is_stopped: &dyn 
                 other_reports = pruned.other_reports,
                 messages = pruned.messages,
                 probes = pruned.probes,
+                lookups = pruned.lookups,
                 dns = pruned.dns,
                 returned_bytes = pruned.returned_bytes,
                 "removed what is older than [retention] says"

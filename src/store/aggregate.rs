@@ -422,6 +422,9 @@ pub(super) fn settle(
         if counts {
             rollup::count(work, &held.head, change.trust, name_id, &shares)?;
         }
+        if counted {
+            rollup::tidy(work, &held.head, held.claim.trust, name_id, &shares)?;
+        }
     }
     Ok(settled)
 }

@@ -10,6 +10,7 @@ use rusqlite::{CachedStatement, OptionalExtension};
 use super::StoreError;
 use super::message::sha256;
 use super::writer::Work;
+use crate::limits;
 use crate::reports::aggregate::{AuthResult, Reason, Record};
 
 /// Entries of one map; a full one is emptied: what is still in use comes back at once.
@@ -54,8 +55,23 @@ pub(super) struct Cache {
     pub(super) watched: Option<HashSet<String>>,
     /// Domains in `unclaimed`; absent: not read yet.
     pub(super) unclaimed: Option<HashSet<String>>,
+    /// Look-up rows taken up while unused ones are looked for; absent: nobody looks, or what was taken is not known.
+    taken: Option<HashSet<(Lookup, i64)>>,
     /// Memory for the fixed form of a list.
     form: Vec<u8>,
+}
+
+/// A kind of look-up rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Lookup {
+    /// Names of records.
+    Name,
+    /// Reporters.
+    Reporter,
+    /// Lists of raw results.
+    AuthSet,
+    /// Lists of override reasons.
+    ReasonSet,
 }
 
 /// A reporter as last written.
@@ -71,6 +87,40 @@ impl Cache {
     pub(super) fn clear(&mut self) {
         *self = Self { form: std::mem::take(&mut self.form), ..Self::default() };
     }
+
+    /// Notes that a row is referred to from now on.
+    fn take(&mut self, kind: Lookup, id: i64) {
+        let Some(taken) = &mut self.taken else { return };
+        taken.insert((kind, id));
+        if taken.len() > limits::UNUSED_TAKEN {
+            self.taken = None;
+        }
+    }
+}
+
+// ---- Looking for unused rows ----
+
+/// From now on it is noted which rows are taken up.
+pub(super) fn note_taken(work: &mut Work<'_>) {
+    work.cache.taken = Some(HashSet::new());
+}
+
+/// Ends [`note_taken`].
+pub(super) fn note_no_more(work: &mut Work<'_>) {
+    work.cache.taken = None;
+}
+
+/// True if a row was taken up since [`note_taken`]; nothing if that is not known: another process wrote, or a
+/// transaction was lost.
+pub(super) fn was_taken(work: &Work<'_>, kind: Lookup, id: i64) -> Option<bool> {
+    work.cache.taken.as_ref().map(|taken| taken.contains(&(kind, id)))
+}
+
+/// Forgets the numbers of rows, of which some were removed.
+pub(super) fn forget(work: &mut Work<'_>) {
+    let taken = work.cache.taken.take();
+    work.cache.clear();
+    work.cache.taken = taken;
 }
 
 /// 48 bits of the hash of `bytes`; never 0, which stands for "other".
@@ -94,8 +144,9 @@ fn take_number(
 
 /// The number of an author domain, envelope domain or other name.
 pub(super) fn name(work: &mut Work<'_>, text: &str) -> Result<i64, StoreError> {
-    if let Some(id) = work.cache.names.get(text) {
-        return Ok(*id);
+    if let Some(id) = work.cache.names.get(text).copied() {
+        work.cache.take(Lookup::Name, id);
+        return Ok(id);
     }
     let found: Option<i64> = select(work.connection.prepare_cached(NAME)?, text)?;
     let id = match found {
@@ -105,6 +156,7 @@ pub(super) fn name(work: &mut Work<'_>, text: &str) -> Result<i64, StoreError> {
             take_number(text.as_bytes(), |id| statement.execute((id, text)))?
         }
     };
+    work.cache.take(Lookup::Name, id);
     if work.cache.names.len() >= ENTRIES {
         work.cache.names.clear();
     }
@@ -140,6 +192,15 @@ pub(super) fn known_domain(work: &Work<'_>, text: &str) -> Result<Option<i64>, S
     }
 }
 
+/// The number of a reporter that is known already, for a report of his.
+pub(super) fn take_known_reporter(work: &mut Work<'_>, key: &str) -> Result<Option<i64>, StoreError> {
+    let known = known_reporter(work, key)?;
+    if let Some(id) = known {
+        work.cache.take(Lookup::Reporter, id);
+    }
+    Ok(known)
+}
+
 /// The number of a reporter that is known already.
 pub(super) fn known_reporter(work: &Work<'_>, key: &str) -> Result<Option<i64>, StoreError> {
     match work.cache.reporters.get(key) {
@@ -159,7 +220,9 @@ pub(super) fn reporter(
         && known.org_name.as_deref() == org_name
         && known.email.as_deref() == email
     {
-        return Ok(known.id);
+        let id = known.id;
+        work.cache.take(Lookup::Reporter, id);
+        return Ok(id);
     }
     let found: Option<i64> = select(work.connection.prepare_cached(REPORTER)?, key)?;
     let id = match found {
@@ -172,6 +235,7 @@ pub(super) fn reporter(
             take_number(key.as_bytes(), |id| statement.execute((id, key, org_name, email)))?
         }
     };
+    work.cache.take(Lookup::Reporter, id);
     if work.cache.reporters.len() >= ENTRIES {
         work.cache.reporters.clear();
     }
@@ -221,6 +285,7 @@ pub(super) fn auth_set(work: &mut Work<'_>, record: &Record) -> Result<Option<i6
             id
         }
     };
+    work.cache.take(Lookup::AuthSet, id);
     work.cache.form = form;
     Ok(Some(id))
 }
@@ -293,6 +358,7 @@ pub(super) fn reason_set(work: &mut Work<'_>, reasons: &[Reason]) -> Result<Opti
             id
         }
     };
+    work.cache.take(Lookup::ReasonSet, id);
     work.cache.form = form;
     Ok(Some(id))
 }

@@ -33,6 +33,11 @@ const RECOUNT_REPORTS: &str =
     AND CASE WHEN is_future = 0 THEN CASE WHEN last_day > day THEN 'spread' ELSE 'day' END
              ELSE CASE WHEN last_day > day THEN 'future-spread' ELSE 'future' END END = $1
     GROUP BY domain_id, day, reporter_id, trust";
+// What is left of an author domain keeps its place.
+const DELETE_NOTHING: &str = "DELETE FROM rollup WHERE domain_id = $1 AND day = $2 AND header_from_id = $3
+    AND reporter_id = $4 AND trust = $5 AND disposition = $6 AND dkim = $7 AND spf = $8 AND span = $9
+    AND messages = 0 AND records = 0 AND EXISTS (SELECT 1 FROM rollup AS o WHERE o.domain_id = $1 AND o.day = $2
+        AND o.header_from_id = $3 AND (o.messages <> 0 OR o.records <> 0))";
 pub(super) const OF_ROWS: &str = "SELECT header_from_id,
     CASE WHEN disposition IN ('none', 'pass', 'quarantine', 'reject', '') THEN disposition ELSE 'other' END,
     CASE WHEN dkim = 'pass' THEN 1 ELSE 0 END, CASE WHEN spf = 'pass' THEN 1 ELSE 0 END,
@@ -263,6 +268,37 @@ pub(super) fn uncount(
         head.reporter_id,
         trust,
     ))?;
+    Ok(())
+}
+
+/// Removes rows in which nothing is left after a report was taken from them, as far as their author domains keep their
+/// places without them: each report that waited for its verdict would leave some.
+pub(super) fn tidy(
+    work: &mut Work<'_>,
+    head: &Head,
+    trust: Trust,
+    domain_name_id: i64,
+    shares: &[Share],
+) -> Result<(), StoreError> {
+    let span = head.span();
+    let domain_id = head.place.domain_id;
+    let mut statement = work.connection.prepare_cached(DELETE_NOTHING)?;
+    for day in head.place.day..=head.last_day {
+        for share in shares {
+            let header_from_id = admit(work, domain_id, day, share.header_from_id, domain_name_id)?;
+            statement.execute((
+                domain_id,
+                day,
+                header_from_id,
+                head.reporter_id,
+                trust.as_str(),
+                share.disposition,
+                share.dkim,
+                share.spf,
+                span,
+            ))?;
+        }
+    }
     Ok(())
 }
 

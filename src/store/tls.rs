@@ -269,7 +269,7 @@ fn key_of(
 ) -> Result<Key, StoreError> {
     let key = &of_domain.key;
     // A reporter that sends aggregate reports too is known by how those name it.
-    let reporter_id = match intern::known_reporter(work, &key.reporter)? {
+    let reporter_id = match intern::take_known_reporter(work, &key.reporter)? {
         Some(id) => id,
         None => intern::reporter(work, &key.reporter, name, contact)?,
     };

@@ -12,6 +12,7 @@ mod querying;
 mod receiving;
 mod schema;
 mod trust;
+mod trust_upkeep;
 mod trust_views;
 mod upkeep;
 

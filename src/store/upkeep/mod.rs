@@ -12,6 +12,7 @@ mod others;
 mod prune;
 mod rows;
 mod space;
+mod unused;
 
 use std::time::Duration;
 

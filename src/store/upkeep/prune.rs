@@ -11,8 +11,11 @@ use super::super::message::json_array;
 use super::super::read::{count, strings};
 use super::super::writer::Writer;
 use super::super::{MessageId, Reader, StoreError, fatal, raw};
-use super::{address_pseudonym, dns, in_slices, is_pseudonym, others, rows, slice, slice_time, space};
+use super::{
+    address_pseudonym, dns, in_slices, is_pseudonym, others, rows, slice, slice_time, space, unused,
+};
 use crate::clock::{self, Timestamp};
+use crate::limits;
 use crate::probe::token::KeyRing;
 
 /// How long things are kept after they came.
@@ -49,6 +52,8 @@ pub struct Pruned {
     pub messages: u64,
     /// Probes.
     pub probes: u64,
+    /// Names, reporters and lists of results to which nothing refers any more.
+    pub lookups: u64,
     /// Events of DNS, and findings of its checks that are gone.
     pub dns: u64,
     /// Bytes by which the database file and its log became smaller.
@@ -67,6 +72,7 @@ const RAWS: &str = "SELECT m.message_id, m.received_at_ms, m.raw_id, m.sha256 FR
     WHERE (m.received_at_ms, m.message_id) > ($1, $2) AND m.received_at_ms < $3 AND m.status <> 'pending'
     AND CASE WHEN m.kind = 'failure' THEN m.received_at_ms < $4 WHEN m.status = 'unread' THEN m.received_at_ms < $5
              ELSE m.received_at_ms < $6 END
+    AND (m.received_at_ms < $7 OR COALESCE(m.trust, '') <> 'pending')
     ORDER BY m.received_at_ms, m.message_id LIMIT 500";
 const IS_WANTED: &str =
     "SELECT 1 FROM message AS m WHERE m.sha256 = $1 AND m.status <> 'pending' AND m.raw_id = $2
@@ -104,6 +110,8 @@ struct Cutoffs {
     rows: i64,
     clear_text: i64,
     dns_history: i64,
+    /// What came since then and waits for its verdict is kept.
+    pending: i64,
 }
 
 impl Cutoffs {
@@ -117,6 +125,7 @@ impl Cutoffs {
             rows: before(retention.rows),
             clear_text: before(retention.clear_text),
             dns_history: before(retention.dns_history),
+            pending: before(limits::PRUNE_PENDING),
         }
     }
 
@@ -145,12 +154,16 @@ pub(in super::super) fn prune(
     let before = space::file_bytes(writer.path());
     let run = |pruned: &mut Pruned| -> Result<(), StoreError> {
         raws(writer, reader, cutoffs, pruned, is_stopped)?;
-        rows::reports(writer, reader, cutoffs.rows, pruned, is_stopped)?;
+        rows::reports(writer, reader, (cutoffs.rows, cutoffs.pending), pruned, is_stopped)?;
         others::reports(writer, reader, cutoffs.rows, pruned, is_stopped)?;
         messages(writer, reader, cutoffs, pruned, is_stopped)?;
         probes(writer, reader, cutoffs, pruned, is_stopped)?;
         dns::history(writer, reader, cutoffs.dns_history, pruned, is_stopped)?;
         pseudonyms(writer, reader, cutoffs, keys, pruned, is_stopped)?;
+        if pruned.reports + pruned.other_reports > 0 {
+            unused::empty_sums(writer, reader, cutoffs.rows, is_stopped)?;
+            pruned.lookups = unused::lookups(writer, reader, is_stopped)?;
+        }
         others::recipients(writer, reader, cutoffs.clear_text, keys, is_stopped)?;
         writer.run(move |work| fatal::forget_old(work, cutoffs.raw_unread))
     };
@@ -191,6 +204,7 @@ fn raws(
                 cutoffs.raw_failures,
                 cutoffs.raw_unread,
                 cutoffs.raw,
+                cutoffs.pending,
             ))?;
             while let Some(row) = rows.next()? {
                 cursor = (row.get(1)?, row.get(0)?);

@@ -13,8 +13,12 @@ use crate::limits;
 
 const OLD_REPORTS: &str = "SELECT day, report_id, status, records FROM report
     WHERE domain_id = $1 AND (day, report_id) > ($2, $3) AND day < $4 AND last_day < $4 AND status <> 'rolled-up'
+    AND (received_at_ms < $5 OR own_trust <> 'pending')
     ORDER BY day, report_id LIMIT 500";
-const STATUS: &str = "SELECT status FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
+const STATUS: &str =
+    "SELECT status, EXISTS (SELECT 1 FROM report AS o WHERE o.domain_id = r.domain_id AND o.day = r.day
+        AND o.report_id = r.duplicate_of AND o.status <> 'rolled-up')
+    FROM report AS r WHERE r.domain_id = $1 AND r.day = $2 AND r.report_id = $3";
 const ROLL_UP: &str = "UPDATE report SET status = 'rolled-up', is_conflicting = 0
     WHERE domain_id = $1 AND day = $2 AND report_id = $3";
 const DELETE_REPORT: &str = "DELETE FROM report WHERE domain_id = $1 AND day = $2 AND report_id = $3";
@@ -35,11 +39,12 @@ struct OldReport {
     records: i64,
 }
 
-/// Removes the rows of reports all of whose days are before `before_ms`.
+/// Removes the rows of reports all of whose days are before `before_ms`, but for those that came since `pending_ms` and wait
+/// for their verdict: it could not change their sums any more.
 pub(super) fn reports(
     writer: &Writer,
     reader: &Reader,
-    before_ms: i64,
+    (before_ms, pending_ms): (i64, i64),
     pruned: &mut Pruned,
     is_stopped: &dyn Fn() -> bool,
 ) -> Result<(), StoreError> {
@@ -49,10 +54,11 @@ pub(super) fn reports(
         loop {
             let found: Vec<OldReport> = {
                 let mut statement = reader.connection().prepare_cached(OLD_REPORTS)?;
-                let rows = statement.query_map((domain_id, cursor.0, cursor.1, before), |row| {
-                    let place = Place { domain_id, day: row.get(0)?, report_id: row.get(1)? };
-                    Ok(OldReport { place, records: row.get(3)? })
-                })?;
+                let rows =
+                    statement.query_map((domain_id, cursor.0, cursor.1, before, pending_ms), |row| {
+                        let place = Place { domain_id, day: row.get(0)?, report_id: row.get(1)? };
+                        Ok(OldReport { place, records: row.get(3)? })
+                    })?;
                 rows.collect::<Result<_, _>>()?
             };
             let Some(last) = found.last() else { break };
@@ -71,12 +77,17 @@ pub(super) fn reports(
 /// Removes the rows of one report; what counts keeps its head. Returns the number of rows.
 fn roll_up(work: &mut Work<'_>, old: OldReport) -> Result<u64, StoreError> {
     let key = (old.place.domain_id, old.place.day, old.place.report_id);
-    let status: String = match work.connection.prepare_cached(STATUS)?.query_row(key, |row| row.get(0)) {
-        Ok(status) => status,
+    let found = work.connection.prepare_cached(STATUS)?.query_row(key, |row| Ok((row.get(0)?, row.get(1)?)));
+    let (status, is_needed): (String, bool) = match found {
+        Ok(found) => found,
         // Removed since it was looked up.
         Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(0),
         Err(error) => return Err(error.into()),
     };
+    if is_needed {
+        // A copy lends its trust to what counts: it goes the next time.
+        return Ok(0);
+    }
     work.connection.prepare_cached(DELETE_DEVIATIONS)?.execute(key)?;
     let sql = if status == "counted" { ROLL_UP } else { DELETE_REPORT };
     work.connection.prepare_cached(sql)?.execute(key)?;
