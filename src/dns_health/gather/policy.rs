@@ -171,6 +171,10 @@ pub fn read_response(received: &[u8], is_end: bool) -> Result<Option<PolicyRespo
             httparse::Status::Partial => return Ok(None),
         };
         let status = head.code.unwrap_or_default();
+        if status < 100 {
+            // RFC 9110 §15: the first digit is the class of the response, from 1.
+            return Err(FetchFault::NotHttp(format!("status {status:03}")));
+        }
         let body = rest.get(length..).unwrap_or_default();
         if (100..200).contains(&status) {
             // Interim responses come before the one that counts (RFC 9110 §15.2).
@@ -304,6 +308,7 @@ mod tests {
             (format!("{head}Content-Length: 65537\r\n\r\n"), "too-large"),
             (format!("{head}Content-Length: 99999999999999999999999\r\n\r\n"), "not-http"),
             (format!("{head}Content-Length: -1\r\n\r\n"), "not-http"),
+            ("HTTP/1.1 020 OK\r\n\r\n".to_owned(), "not-http"),
             (format!("{head}Content-Length: +1\r\n\r\na"), "not-http"),
             (format!("{head}\r\n{long}"), "too-large"),
             (format!("{head}Transfer-Encoding: chunked\r\n\r\n10001\r\n"), "too-large"),

@@ -14,7 +14,7 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// Bytes read at once where the text has to be decoded.
 const RAW_BYTES: usize = 32 * 1024;
 /// Bytes of the head in which an encoding is looked for.
-const HEAD_BYTES: usize = 256;
+const HEAD_BYTES: usize = 1024;
 
 /// The window: `text()` is what is there, `consume` and `refill` move it on.
 pub(super) struct Window<R> {
@@ -70,9 +70,11 @@ impl<R: Read> Window<R> {
             self.read_plain()?;
         }
         let head = self.buffer.get(..self.end).unwrap_or_default();
-        let (encoding, mark) = match Encoding::for_bom(head) {
+        // Never more than the head, however much the first read gave: its size must not decide.
+        let first = head.get(..HEAD_BYTES).unwrap_or(head);
+        let (encoding, mark) = match Encoding::for_bom(first) {
             Some((encoding, mark)) => (encoding, mark),
-            None => (guess_encoding(head, deviations), 0),
+            None => (guess_encoding(first, deviations), 0),
         };
         if mark > 0 {
             deviations.note(quirk::BYTE_ORDER_MARK, "", encoding.name(), "");
@@ -283,6 +285,20 @@ mod tests {
                 return (text, deviations);
             }
             window.refill(&mut deviations).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_read_does_not_decide_the_encoding() {
+        let label = "<?xml version='1.0' encoding='windows-1252'?>".as_bytes();
+        for blanks in [0, HEAD_BYTES - label.len(), HEAD_BYTES - label.len() + 1, HEAD_BYTES, 2 * HEAD_BYTES]
+        {
+            let bytes = [&b" ".repeat(blanks), label, b"<a>\xe9</a>"].concat();
+            let whole = read_all(&bytes, usize::MAX).0;
+            for step in [1, 7, 100, HEAD_BYTES + 1] {
+                assert_eq!(read_all(&bytes, step).0, whole, "{blanks} blanks, {step} at once");
+            }
+            assert_eq!(whole.contains('é'), blanks + label.len() <= HEAD_BYTES, "{blanks}");
         }
     }
 
