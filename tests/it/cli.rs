@@ -65,3 +65,8 @@ mod upkeep;
 #[cfg(test)]
 #[path = "cli/policies.rs"]
 mod policies;
+
+/// How far reports can be believed.
+#[cfg(test)]
+#[path = "cli/trust.rs"]
+mod trust;
