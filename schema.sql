@@ -498,6 +498,7 @@ CREATE TABLE dns_record (
     state             TEXT,              -- records | no-name | no-type: the last that was known; NULL: never known
     records           TEXT,              -- the records as in zone files, sorted, a JSON array; NULL unless records
     security          TEXT NOT NULL,     -- secure | insecure | bogus | not-known: what DNSSEC said then
+    first_at_ms       INTEGER NOT NULL,  -- when a check asked for it first
     since_at_ms       INTEGER NOT NULL,  -- since when it is so
     confirmed_at_ms   INTEGER NOT NULL,  -- when a check saw it last
     previous_state    TEXT,              -- the one before, as state

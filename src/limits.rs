@@ -510,6 +510,12 @@ pub const DNS_HISTORY_QUESTIONS: usize = 500;
 pub const LEARNT_SELECTORS: u32 = 50;
 /// Sources of one domain learnt from reports.
 pub const LEARNT_SOURCES: u32 = 50;
+/// Kinds of mail (source, author domain, raw results) of one domain that its checks look at, the largest first.
+pub const REPORTED_MAIL: usize = 5_000;
+/// Heads of reports in which the policy that each reporter saw last is looked for.
+pub const REPORTED_HEADS: u32 = 2_000;
+/// Reporters of one domain whose silence is noticed.
+pub const REPORTED_REPORTERS: u32 = 100;
 /// Days of reports from which selectors and sources are learnt.
 pub const LEARNT_DAYS: i32 = 35;
 

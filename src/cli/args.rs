@@ -496,6 +496,9 @@ pub struct DnsHistoryArguments {
     /// How they stood then: with --findings these, else records
     #[arg(long, value_name = "TIME", conflicts_with_all = ["since", "until"])]
     pub at: Option<String>,
+    /// The records that are others now, or at --until, than they were at --since, without what happened between
+    #[arg(long, requires = "since", conflicts_with_all = ["records", "findings", "at"])]
+    pub diff: bool,
     /// Only what happened since then: 2026-03-01, 30d, 12h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -513,7 +516,7 @@ pub struct DnsHistoryArguments {
 /// `dns watch`.
 #[derive(Debug, Clone, Args)]
 pub struct DnsWatchArguments {
-    /// The domains
+    /// The domains; `-` reads them from standard input, one a line
     #[arg(required = true)]
     pub domains: Vec<String>,
     /// Time between rounds

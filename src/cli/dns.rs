@@ -7,7 +7,7 @@ pub mod spf;
 pub mod watch;
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{BufRead as _, Write};
 use std::sync::Arc;
 
 use crate::cli::args::{DnsArguments, DnsCommand};
@@ -102,4 +102,33 @@ pub fn read_name(text: &str) -> Result<Name, Failure> {
         return Err(Failure::usage(format!("no domain: {text:?}"), hint));
     }
     Ok(name)
+}
+
+/// The domains of the arguments, each once; `-` stands for standard input.
+pub fn read_names(words: &[String]) -> Result<Vec<Name>, Failure> {
+    let mut all: Vec<Name> = Vec::new();
+    let mut add = |text: &str| -> Result<(), Failure> {
+        let name = read_name(text)?;
+        if !all.contains(&name) {
+            all.push(name);
+        }
+        Ok(())
+    };
+    for word in words {
+        if word != "-" {
+            add(word)?;
+            continue;
+        }
+        for line in std::io::stdin().lock().lines() {
+            let line = line?;
+            let text = line.trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                add(text)?;
+            }
+        }
+    }
+    if all.is_empty() {
+        return Err(Failure::usage("no domain on standard input", "write one a line"));
+    }
+    Ok(all)
 }

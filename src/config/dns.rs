@@ -192,7 +192,10 @@ pub(super) fn read_dns(dns: &Section<'_, '_>) -> DnsSettings {
         settings.cache = usize::try_from(answers).unwrap_or(usize::MAX);
     }
     if let Some(every) = dns.duration("check_every", "1h") {
-        let shortest = limits::HEALTH_CHECK_SHORTEST;
+        // Servers of others are not to be asked all the time; one on this machine is one's own.
+        let is_own =
+            !settings.servers.is_empty() && settings.servers.iter().all(|server| server.ip().is_loopback());
+        let shortest = if is_own { limits::DNS_WATCH_SHORTEST } else { limits::HEALTH_CHECK_SHORTEST };
         if !every.is_zero() && every < shortest {
             let hint = Some(format!("at least {}s, or 0s for no checks", shortest.as_secs()));
             dns.fault("check_every", "`check_every` in [dns] is too short", hint);
@@ -247,6 +250,10 @@ mod tests {
             ("tls = \"a b\"", "2: "),
             ("timeout = \"1h\"", "2: `timeout` in [dns] is out of range"),
             ("check_every = \"10s\"", "2: `check_every` in [dns] is too short"),
+            (
+                "check_every = \"10s\"\nservers = [\"192.0.2.1\", \"127.0.0.1\"]",
+                "2: `check_every` in [dns] is too short",
+            ),
             ("attempts = 11", "2: `attempts` in [dns] is above 10"),
             ("trust_anchor = \"x\"", "2: `trust_anchor` without `dnssec`"),
             ("server = []", "2: "),

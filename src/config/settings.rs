@@ -10,6 +10,7 @@ use crate::config::file::{Section, Source};
 use crate::config::mailbox::MailboxSettings;
 use crate::config::secret::Secret;
 use crate::config::sections::read;
+use crate::dns::Name;
 use crate::dns_health::facts::Mailboxes;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
@@ -270,7 +271,14 @@ impl Settings {
         };
         let aggregate = of(Purpose::Reports);
         let tls = Some(of(Purpose::Tls)).filter(|tls| !tls.is_empty()).unwrap_or_else(|| aggregate.clone());
-        Mailboxes { aggregate, failure: of(Purpose::Failures), tls }
+        let host = self.receiver.host_name.as_deref().filter(|_| self.file.is_some());
+        Mailboxes {
+            aggregate,
+            failure: of(Purpose::Failures),
+            tls,
+            host: host.and_then(|host| Name::from_dotted(host).ok()),
+            reads_elsewhere: !self.mailboxes.is_empty(),
+        }
     }
 
     /// The route with this name.

@@ -39,6 +39,8 @@ pub fn learnt_facts(reader: &Reader, domain: &DomainName, now: Timestamp) -> any
         .map(|selector| KnownSelector { selector, origin: SelectorOrigin::Report })
         .collect();
     facts.sources = reader.learnt_sources(domain, now.day())?;
+    facts.reported = reader.reported(domain, now.day())?;
+    facts.known = reader.known_texts(domain)?;
     // Mail that passes was sent; that none was reported proves nothing.
     facts.is_sender = (!facts.sources.is_empty()).then_some(true);
     Ok(facts)

@@ -6,8 +6,8 @@ use crate::dns::{Answers, Ask};
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Code};
 use crate::dns_health::{
-    bimi, blocklists, caa, dane, dkim, dmarc, hosts, mta_sts, mx, names, parked, spf, tls_rpt, transport,
-    zone,
+    bimi, blocklists, caa, dane, dkim, dkim_seen, dmarc, dmarc_reported, hosts, mta_sts, mx, names, parked,
+    spf, spf_reported, tls_rpt, transport, zone,
 };
 
 /// A pure function from what is known to what it means. Errors: the questions that it lacks.
@@ -29,8 +29,11 @@ pub static GROUPS: &[Group] = &[
     Group { title: "Names and references", codes: names::CODES, check: names::check },
     Group { title: "Mail exchangers", codes: mx::CODES, check: mx::check },
     Group { title: "SPF", codes: spf::CODES, check: spf::check },
+    Group { title: "SPF of reported mail", codes: spf_reported::CODES, check: spf_reported::check },
     Group { title: "DKIM", codes: dkim::CODES, check: dkim::check },
+    Group { title: "DKIM of seen mail", codes: dkim_seen::CODES, check: dkim_seen::check },
     Group { title: "DMARC", codes: dmarc::CODES, check: dmarc::check },
+    Group { title: "DMARC of reported mail", codes: dmarc_reported::CODES, check: dmarc_reported::check },
     Group { title: "MTA-STS", codes: mta_sts::CODES, check: mta_sts::check },
     Group { title: "TLS reports", codes: tls_rpt::CODES, check: tls_rpt::check },
     Group { title: "DANE", codes: dane::CODES, check: dane::check },

@@ -20,6 +20,7 @@ codes! {
     DMARC_ALMOST = "DMARC-ALMOST", Error, "RFC 9989 §4.7", "a text that was meant as a record and is none", "begin the record with `v=DMARC1;`";
     DMARC_SYNTAX = "DMARC-SYNTAX", Warning, "RFC 9989 §4.8", "a part of the record is discarded", "correct or remove the part";
     DMARC_P_BAD = "DMARC-P-BAD", Error, "RFC 9989 §4.10.1", "`p` is missing, or `p`, `sp` or `np` is wrong: the record counts as `p=none`, or not at all", "use `none`, `quarantine` or `reject`";
+    DMARC_P_OLD = "DMARC-P-OLD", Note, "RFC 7489 §6.3, RFC 9989 §4.7", "`p` does not stand right after the version: readers of the older standard discard the record", "write `p` right after `v=DMARC1;`";
     DMARC_TAGS = "DMARC-TAGS", Note, "RFC 9989 §4.7, §C.5.2", "something that the standard has removed: older readers still obey it", "remove it; `t=y` took the place of `pct=0`";
     DMARC_NONE_POLICY = "DMARC-NONE-POLICY", Note, "RFC 9989 §5.1.5", "the policy asks for nothing to be done with forged mail", "read the reports, mend what is yours, then ask for `quarantine`";
     DMARC_TEST = "DMARC-TEST", Note, "RFC 9989 §4.7", "test mode: the policy that is applied is one level milder", "remove `t=y` once reports show that all is well";
@@ -65,6 +66,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     walked(&mut checks, &discovery, owner, record);
     let name = owner.below("_dmarc").unwrap_or_else(|_| owner.clone());
     syntax(&mut checks, &name, record);
+    order(&mut checks, &name, record);
     policies(&mut checks, &discovery, owner, &name, record);
     if record.rua.is_empty() {
         let finding = Finding::new(&DMARC_RUA_NONE, &name, "no rua");
@@ -247,6 +249,23 @@ fn syntax(checks: &mut Checks, name: &Name, record: &Record) {
         Force::Nothing => "there is no DMARC at all, since no address for reports is valid either",
     };
     checks.find(Finding::new(&DMARC_P_BAD, name, format!("{effect}: `{}`", short(&record.text))));
+}
+
+/// Whether `p` stands where older readers look for it.
+fn order(checks: &mut Checks, name: &Name, record: &Record) {
+    let parts: Vec<&str> = record.text.split(';').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let is_policy =
+        |part: &&&str| part.split('=').next().unwrap_or_default().trim().eq_ignore_ascii_case("p");
+    let Some(policy) = parts.iter().find(is_policy) else { return };
+    if parts.get(1) == Some(policy) {
+        checks.pass(&DMARC_P_OLD, name);
+        return;
+    }
+    let rest = parts.iter().skip(1).filter(|part| *part != policy);
+    let text: Vec<&str> = parts.iter().take(1).chain([policy]).chain(rest).copied().collect();
+    let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
+    let publish = RecordToPublish::text(name.clone(), &text.join("; ")).replaces([old]);
+    checks.find(Finding::new(&DMARC_P_OLD, name, format!("`{}`", short(&record.text))).publish(publish));
 }
 
 /// The policies and their modes.
@@ -461,6 +480,7 @@ mod tests {
                     "DMARC-WALK info old.example",
                 ],
             ),
+            ("late.example", &["DMARC-P-OLD note _dmarc.late.example", "DMARC-WALK info late.example"]),
             (
                 "weak.example",
                 &[
@@ -521,6 +541,10 @@ mod tests {
         assert_eq!(
             publish("rua.example", &DMARC_RUA_AUTH),
             "rua.example._report._dmarc.refused.example \"v=DMARC1;\""
+        );
+        assert_eq!(
+            publish("late.example", &DMARC_P_OLD),
+            "_dmarc.late.example \"v=DMARC1; p=reject; rua=mailto:d@late.example\""
         );
         assert_eq!(
             publish("nop.example", &DMARC_RUA_NONE),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Name, Question};
+use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::Address;
 use crate::tls_client::{CertificateFault, Verification};
 
@@ -40,6 +41,12 @@ pub struct Facts {
     pub outlet: Option<Outlet>,
     /// What each name server said, by host and address; empty: not asked.
     pub authorities: Vec<Authority>,
+    /// What reports say of its mail; absent: no report of it is stored.
+    pub reported: Option<Reported>,
+    /// Signatures of its mail that arrived here and passed; empty: none did.
+    pub signatures: Vec<SeenSignature>,
+    /// What the own history knows of its keys and policies.
+    pub known: Vec<KnownRecords>,
 }
 
 impl Facts {
@@ -60,6 +67,9 @@ impl Facts {
             dialogues: BTreeMap::new(),
             outlet: None,
             authorities: Vec::new(),
+            reported: None,
+            signatures: Vec::new(),
+            known: Vec::new(),
         }
     }
 }
@@ -73,6 +83,10 @@ pub struct Mailboxes {
     pub failure: Vec<Address>,
     /// TLS reports.
     pub tls: Vec<Address>,
+    /// The host of this program, to which an MX must lead; absent: not known.
+    pub host: Option<Name>,
+    /// True if reports are also read elsewhere, such as from mailboxes: then other addresses may be right too.
+    pub reads_elsewhere: bool,
 }
 
 /// A DKIM selector and where it is known from.

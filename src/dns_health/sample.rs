@@ -8,6 +8,7 @@ use crate::dns::{
 };
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::Checks;
+use crate::dns_health::reported::{Reported, ReportedMail};
 
 /// The types of such zones.
 const TYPES: [RecordType; 12] = [
@@ -175,6 +176,35 @@ impl Zone {
 /// Facts of a domain at a fixed time.
 pub(super) fn facts(domain: &str) -> Facts {
     Facts::new(name(domain), Timestamp::from_seconds(1_790_000_000), "nonce-7f3a")
+}
+
+/// Reported mail: source, author and envelope domain, result of SPF, messages. Nothing is signed.
+pub(super) fn mail(source: &str, domain: &str, spf: &str, messages: u64) -> ReportedMail {
+    ReportedMail {
+        source: Some(source.parse().unwrap()),
+        author: name(domain),
+        spf: Some((name(domain), spf.to_owned())),
+        helo: None,
+        dkim: Vec::new(),
+        dkim_aligned: false,
+        spf_aligned: spf == "pass",
+        overrides: Vec::new(),
+        messages,
+    }
+}
+
+/// Reports of a month about a domain with this mail.
+pub(super) fn reported(domain: &str, mail: Vec<ReportedMail>) -> Reported {
+    Reported {
+        days: 35,
+        covered_days: 30,
+        policy_domain: name(domain),
+        mail,
+        cut: 0,
+        policies: Vec::new(),
+        reporters: Vec::new(),
+        last_received: None,
+    }
 }
 
 /// What checks say, short: `CODE severity subject`, `CODE ok subject`, `CODE not-known subject`, sorted; what

@@ -1,5 +1,7 @@
 //! What the records of watched domains were, and what happened to them.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::StoreError;
@@ -18,8 +20,8 @@ const STATE: &str = "SELECT state, records, security, since_at_ms, confirmed_at_
     FROM dns_record WHERE domain = $1 AND name = $2 AND type = $3";
 const SET_STATE: &str = "INSERT INTO dns_record (domain, name, type, state, records, security, since_at_ms,
     confirmed_at_ms, previous_state, previous_records, previous_until_ms, varies_at_ms, missing_at_ms,
-    trouble_since_ms, trouble_checks, trouble_cause, trouble_is_told)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+    trouble_since_ms, trouble_checks, trouble_cause, trouble_is_told, first_at_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
     ON CONFLICT (domain, name, type) DO UPDATE SET state = excluded.state, records = excluded.records,
     security = excluded.security, since_at_ms = excluded.since_at_ms, confirmed_at_ms = excluded.confirmed_at_ms,
     previous_state = excluded.previous_state, previous_records = excluded.previous_records,
@@ -34,7 +36,7 @@ const EVENTS: &str = "SELECT at_ms, domain, name, about, happening, before, afte
     WHERE at_ms >= $1 AND at_ms < $2 AND ($3 IS NULL OR domain = $3 OR domain LIKE $4 ESCAPE '!')
     ORDER BY event_id DESC";
 const RECORDS: &str = "SELECT domain, name, type, state, records, security, since_at_ms, confirmed_at_ms,
-    trouble_since_ms, trouble_cause FROM dns_record
+    trouble_since_ms, trouble_cause, first_at_ms FROM dns_record
     WHERE ($1 IS NULL OR domain = $1 OR domain LIKE $2 ESCAPE '!') ORDER BY domain, name, type";
 
 const HAS_CHECK: &str = "SELECT 1 FROM dns_check WHERE domain = $1";
@@ -72,7 +74,7 @@ pub(super) fn note(
             let known = state(work.connection, &domain, seen)?;
             let (state, events) = history::step(known.clone(), seen, now);
             if known.as_ref() != Some(&state) {
-                set_state(work, &domain, seen, &state)?;
+                set_state(work, &domain, seen, &state, now)?;
             }
             let (name, about) = (seen.question.name.as_str(), seen.question.record_type.as_str());
             all.extend(events.into_iter().map(|event| DomainEvent {
@@ -184,7 +186,13 @@ fn columns(value: Option<&Value>) -> (Option<&'static str>, Option<String>) {
 }
 
 /// Writes what is known of one question.
-fn set_state(work: &Work<'_>, domain: &str, seen: &Seen, state: &State) -> Result<(), StoreError> {
+fn set_state(
+    work: &Work<'_>,
+    domain: &str,
+    seen: &Seen,
+    state: &State,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let (word, records) = columns(state.value.as_ref());
     let (previous_word, previous_records) = columns(state.previous.as_ref().map(|(value, _)| value));
     work.connection.prepare_cached(SET_STATE)?.execute(rusqlite::params![
@@ -205,6 +213,8 @@ fn set_state(work: &Work<'_>, domain: &str, seen: &Seen, state: &State) -> Resul
         state.trouble.map_or(0, |trouble| trouble.checks),
         state.trouble.map(|trouble| trouble.cause.as_str()),
         state.trouble.is_some_and(|trouble| trouble.is_told),
+        // Holds for a new row alone.
+        now.ms(),
     ])?;
     Ok(())
 }
@@ -272,7 +282,8 @@ pub(super) fn records(
     let mut statement = connection.prepare_cached(RECORDS)?;
     let rows = statement.query_map((domain, below), |row| {
         let value = value(row.get(3)?, row.get(4)?);
-        Ok(DnsRecordRow {
+        let first = Timestamp::from_ms(row.get(10)?);
+        let row = DnsRecordRow {
             domain: row.get(0)?,
             name: row.get(1)?,
             record_type: row.get(2)?,
@@ -283,35 +294,60 @@ pub(super) fn records(
             confirmed: Timestamp::from_ms(row.get(7)?),
             trouble_since: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_ms),
             trouble: row.get(9)?,
-        })
+        };
+        Ok((row, first))
     })?;
-    let mut rows: Vec<DnsRecordRow> = rows.collect::<Result<_, _>>()?;
+    let mut rows: Vec<(DnsRecordRow, Timestamp)> = rows.collect::<Result<_, _>>()?;
     if let Some(at) = at {
-        let mut later = query.clone();
-        later.period = crate::summary::Period { since_ms: Some(at.ms().saturating_add(1)), until_ms: None };
-        go_back(&mut rows, &all_events(connection, &later)?);
+        // What nobody asked for yet was not known.
+        rows.retain(|(_, first)| *first <= at);
+        let mut all = query.clone();
+        all.period = crate::summary::Period::default();
+        go_back(&mut rows, &all_events(connection, &all)?, at);
     }
-    Ok(rows)
+    Ok(rows.into_iter().map(|(row, _)| row).collect())
 }
 
-/// Takes back what happened, the newest first.
-fn go_back(rows: &mut [DnsRecordRow], events: &[DnsEventRow]) {
+/// Takes back what happened after a time, the newest first, and says since when it was as it was then.
+fn go_back(rows: &mut [(DnsRecordRow, Timestamp)], events: &[DnsEventRow], at: Timestamp) {
+    let mut places: HashMap<(String, String, String), usize> = HashMap::new();
+    for (place, (row, _)) in rows.iter().enumerate() {
+        places.insert((row.domain.clone(), row.name.clone(), row.record_type.clone()), place);
+    }
+    // Rows whose value of then is not the one of now, and of which no earlier event was met yet.
+    let mut is_open = vec![false; rows.len()];
     for event in events {
-        let is_its = |row: &&mut DnsRecordRow| {
-            row.domain == event.domain && row.name == event.name && row.record_type == event.about
+        let key = (event.domain.clone(), event.name.clone(), event.about.clone());
+        let Some(place) = places.get(&key).copied() else { continue };
+        let (Some((row, first)), Some(is_open)) = (rows.get_mut(place), is_open.get_mut(place)) else {
+            continue;
         };
-        let Some(row) = rows.iter_mut().find(is_its) else { continue };
-        match Happening::parse(&event.happening) {
-            Some(Happening::Appeared | Happening::Changed | Happening::Lost | Happening::Varies) => {
-                let word = if event.before.is_empty() { "no-type" } else { "records" };
-                row.state = Some(word.to_owned());
-                row.records.clone_from(&event.before);
-                (row.trouble, row.trouble_since) = (None, None);
+        let is_value = matches!(
+            Happening::parse(&event.happening),
+            Some(Happening::Appeared | Happening::Changed | Happening::Lost | Happening::Varies)
+        );
+        if event.at <= at {
+            if is_value && *is_open {
+                row.since = event.at;
+                *is_open = false;
             }
-            Some(Happening::SecurityChanged) => {
-                row.security = event.before.first().cloned().unwrap_or_default();
-            }
-            _ => {}
+            continue;
+        }
+        if is_value {
+            let word = if event.before.is_empty() { "no-type" } else { "records" };
+            row.state = Some(word.to_owned());
+            row.records.clone_from(&event.before);
+            (row.trouble, row.trouble_since) = (None, None);
+            row.since = *first;
+            *is_open = true;
+        } else if event.happening == Happening::SecurityChanged.as_str() {
+            row.security = event.before.first().cloned().unwrap_or_default();
+        }
+    }
+    for (row, _) in rows {
+        row.confirmed = row.confirmed.min(at);
+        if row.trouble_since.is_some_and(|since| since > at) {
+            (row.trouble, row.trouble_since) = (None, None);
         }
     }
 }

@@ -47,6 +47,45 @@ pub struct DnsRecordRow {
     pub trouble: Option<String>,
 }
 
+/// What is other in one snapshot of records than in an earlier one, a row a question, as if it had happened at once.
+///
+/// `appeared`, `changed` and `lost` of records, `security-changed` where only DNSSEC says another thing. What one of the
+/// two does not know at all is no difference.
+pub fn differences(before: &[DnsRecordRow], after: &[DnsRecordRow]) -> Vec<DnsEventRow> {
+    let mut rows = Vec::new();
+    for later in after {
+        let is_same = |row: &&DnsRecordRow| {
+            (&row.domain, &row.name, &row.record_type) == (&later.domain, &later.name, &later.record_type)
+        };
+        let Some(earlier) = before.iter().find(is_same) else { continue };
+        if earlier.state.is_none() || later.state.is_none() {
+            continue;
+        }
+        let security = |row: &DnsRecordRow| vec![row.security.clone()];
+        let (happening, before, after) = match (earlier.records.is_empty(), later.records.is_empty()) {
+            (true, false) => ("appeared", Vec::new(), later.records.clone()),
+            (false, true) => ("lost", earlier.records.clone(), Vec::new()),
+            _ if earlier.records != later.records => {
+                ("changed", earlier.records.clone(), later.records.clone())
+            }
+            _ if earlier.security != later.security => {
+                ("security-changed", security(earlier), security(later))
+            }
+            _ => continue,
+        };
+        rows.push(DnsEventRow {
+            at: later.since,
+            domain: later.domain.clone(),
+            name: later.name.clone(),
+            about: later.record_type.clone(),
+            happening: happening.to_owned(),
+            before,
+            after,
+        });
+    }
+    rows
+}
+
 /// One finding of the checks of a watched domain that stood at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsFindingRow {

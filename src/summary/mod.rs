@@ -15,7 +15,7 @@ pub mod tls;
 pub mod trust;
 
 pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
-pub use dns::{DnsEventRow, DnsFindingRow, DnsRecordRow};
+pub use dns::{DnsEventRow, DnsFindingRow, DnsRecordRow, differences};
 pub use export::ExportRow;
 pub use failure::{ComplaintRow, ComplaintTotals, FailureRow, FailureTotals};
 pub use policy::{POLICY_TAGS, PolicyRow, PolicyTotals};

@@ -26,6 +26,9 @@ mod tls_reports;
 /// `dns check`, `dns watch`.
 mod dns_commands;
 
+/// Checks of watched domains by `serve`.
+mod dns_hourly;
+
 /// The third-party cases about DNS.
 mod dns_cases;
 

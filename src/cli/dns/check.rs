@@ -1,13 +1,13 @@
 //! `dns check`: what a domain publishes for its mail, what is wrong with it, and how to mend it.
 
-use std::io::{BufRead as _, IsTerminal as _, Write};
+use std::io::{IsTerminal as _, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::tz::TimeZone;
 
 use crate::cli::args::{DnsArguments, DnsCheckArguments, Format};
 use crate::cli::context::Context;
-use crate::cli::dns::{means, read_name, wait};
+use crate::cli::dns::{means, read_names, wait};
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::daemon::dns_checks::{ALLOWANCE, learnt_facts, nonce};
 use crate::dns::Name;
@@ -32,7 +32,7 @@ pub fn run(
         let words = Severity::ALL.into_iter().map(Severity::as_str);
         return Err(unknown_word("severity", &arguments.fail_on, words));
     };
-    let domains = domains(&arguments.domains)?;
+    let domains = read_names(&arguments.domains)?;
     let means = means(context, group, arguments.dns_only, arguments.smtp)?;
     let facts: Vec<Facts> =
         domains.iter().map(|domain| facts(context, domain, &arguments.selector)).collect();
@@ -74,35 +74,6 @@ fn progress(context: &Context, domains: usize) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// The domains of the arguments, each once; `-` stands for standard input.
-fn domains(words: &[String]) -> Result<Vec<Name>, Failure> {
-    let mut all: Vec<Name> = Vec::new();
-    let mut add = |text: &str| -> Result<(), Failure> {
-        let name = read_name(text)?;
-        if !all.contains(&name) {
-            all.push(name);
-        }
-        Ok(())
-    };
-    for word in words {
-        if word != "-" {
-            add(word)?;
-            continue;
-        }
-        for line in std::io::stdin().lock().lines() {
-            let line = line?;
-            let text = line.trim();
-            if !text.is_empty() && !text.starts_with('#') {
-                add(text)?;
-            }
-        }
-    }
-    if all.is_empty() {
-        return Err(Failure::usage("no domain on standard input", "write one a line"));
-    }
-    Ok(all)
 }
 
 /// Where the check of a domain starts: the selectors given, and what the store learnt, if there is one.

@@ -10,7 +10,7 @@ use crate::cli::report::read_domain;
 use crate::clock::Timestamp;
 use crate::render::dns::{DNS_EVENTS, DNS_FINDINGS, DNS_RECORDS};
 use crate::render::{Head, Sheet};
-use crate::summary::Query;
+use crate::summary::{DnsEventRow, Query, differences};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &DnsHistoryArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -29,6 +29,21 @@ pub fn run(context: &Context, arguments: &DnsHistoryArguments, out: &mut dyn Wri
     };
     let query = Query { domain, period: asked.period, limit: arguments.limit, ..Query::default() };
     let reader = context.open_reader()?;
+    let kept = context.settings()?.retention.dns_history;
+    let first = Timestamp::from_ms(
+        context.now.ms().saturating_sub(i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)),
+    );
+    if let (true, Some(since)) = (arguments.diff, asked.period.since_ms.map(Timestamp::from_ms)) {
+        let until = asked.period.until_ms.map(|end| Timestamp::from_ms(end.saturating_sub(1)));
+        let until = until.filter(|until| *until < context.now);
+        let rows: Vec<DnsEventRow> =
+            differences(&reader.dns_records(&query, Some(since))?, &reader.dns_records(&query, until)?);
+        let head = Head { title: "What is other in DNS", ..head };
+        let mut sheet = Sheet::of_rows(head, DNS_EVENTS, &rows);
+        sheet.notes.extend(too_old(since, first));
+        context.output.print(&sheet, &zone, out)?;
+        return Ok(Exit::Fine);
+    }
     let is_snapshot = arguments.records || arguments.findings;
     let at = match (&arguments.at, is_snapshot) {
         (Some(at), _) => Some(period::instant("--at", at, &zone, context.now)?),
@@ -57,7 +72,15 @@ pub fn run(context: &Context, arguments: &DnsHistoryArguments, out: &mut dyn Wri
         let before = (at.ms() < context.now.ms()).then_some(at);
         let rows = reader.dns_records(&query, before)?;
         let head = Head { view: "dns-records", title: "Records", ..head };
-        context.output.print(&Sheet::of_rows(head, DNS_RECORDS, &rows), &zone, out)?;
+        let mut sheet = Sheet::of_rows(head, DNS_RECORDS, &rows);
+        sheet.notes.extend(too_old(at, first));
+        context.output.print(&sheet, &zone, out)?;
     }
     Ok(Exit::Fine)
+}
+
+/// Says that a time lies before what is kept.
+fn too_old(at: Timestamp, first: Timestamp) -> Option<String> {
+    let why = "what happened before may be removed (`dns_history` in [retention]): records of that time stand as of then";
+    (at < first).then(|| format!("{}: {why}", first.day().iso()))
 }

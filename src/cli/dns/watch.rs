@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli::args::{DnsArguments, DnsWatchArguments, Format};
 use crate::cli::context::Context;
-use crate::cli::dns::{read_name, resolver, wait};
+use crate::cli::dns::{read_names, resolver, wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::clock;
 use crate::config::file::parse_duration;
@@ -36,7 +36,7 @@ pub fn run(
             format!("write 30s, 5m or 1h, at least {shortest}s"),
         ));
     };
-    let domains = arguments.domains.iter().map(|text| read_name(text)).collect::<Result<Vec<_>, _>>()?;
+    let domains = read_names(&arguments.domains)?;
     let resolver = resolver(context, group)?;
     let mut memory: BTreeMap<Name, Memory> = BTreeMap::new();
     let mut changes = 0_u64;

@@ -25,6 +25,7 @@ fn wishes(domains: &[&str]) -> Wishes {
             aggregate: address("dmarc@m.example"),
             failure: address("ruf@m.example"),
             tls: address("tls@m.example"),
+            ..Mailboxes::default()
         },
         has_failures: false,
         has_wildcard: false,

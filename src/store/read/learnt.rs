@@ -26,7 +26,7 @@ const SOURCES: &str = "SELECT c.source FROM report AS r
     GROUP BY c.source ORDER BY SUM(COALESCE(c.count, 0)) DESC, c.source LIMIT $3";
 
 /// The policy domain whose reports speak of a domain: itself, or one above it.
-fn policy_domain(connection: &Connection, domain: &DomainName) -> Result<Option<i64>, StoreError> {
+pub(super) fn policy_domain(connection: &Connection, domain: &DomainName) -> Result<Option<i64>, StoreError> {
     let mut name = domain.as_str();
     loop {
         let id = connection.prepare_cached(DOMAIN)?.query_row([name], |row| row.get(0)).optional()?;
@@ -38,7 +38,7 @@ fn policy_domain(connection: &Connection, domain: &DomainName) -> Result<Option<
 }
 
 /// The first day that teaches.
-fn since(today: Day) -> i32 {
+pub(super) fn since(today: Day) -> i32 {
     today.0.saturating_sub(limits::LEARNT_DAYS)
 }
 

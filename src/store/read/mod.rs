@@ -8,6 +8,7 @@ mod message;
 mod policies;
 mod probe;
 mod records;
+mod reported;
 mod reporters;
 mod reports;
 mod rows;
@@ -29,6 +30,7 @@ use super::{
     database, dns, domain, mailbox, raw, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
+use crate::dns_health::reported::{KnownRecords, Reported};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
@@ -217,6 +219,17 @@ impl Reader {
     /// Addresses from which mail of a domain came that passed DMARC, by the same reports, the most used first.
     pub fn learnt_sources(&self, domain: &DomainName, today: Day) -> Result<Vec<IpAddr>, StoreError> {
         self.consistently(|connection| learnt::sources(connection, domain, today))
+    }
+
+    /// What reports of the last days say of the mail of a domain and what is below it; nothing if no report about it is
+    /// stored.
+    pub fn reported(&self, domain: &DomainName, today: Day) -> Result<Option<Reported>, StoreError> {
+        self.consistently(|connection| reported::reported(connection, domain, today))
+    }
+
+    /// The text records of a watched domain that the own history knows, by name, each with since when.
+    pub fn known_texts(&self, domain: &DomainName) -> Result<Vec<KnownRecords>, StoreError> {
+        self.consistently(|connection| reported::known_texts(connection, domain))
     }
 
     /// Sources of reports of a day or later whose names are to be looked up: never yet, or no longer believed at `now`.

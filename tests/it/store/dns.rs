@@ -213,3 +213,96 @@ fn selectors_and_sources_are_learnt_from_reports_that_can_be_believed() {
     assert!(reader.learnt_sources(&name("example.com"), later).unwrap().is_empty());
     assert!(reader.learnt_selectors(&name("example.net"), today).unwrap().is_empty());
 }
+
+/// What reports say becomes facts; forged and unproven ones say nothing of the mail, and only files nothing of silence.
+#[test]
+fn reports_become_facts() {
+    let (_folder, store) = new_store();
+    let domain = name("example.com");
+    let today = Timestamp::from_seconds(MARCH).day();
+    let reader = store.reader().unwrap();
+    assert!(reader.reported(&domain, today).unwrap().is_none());
+    let lines = [Line("", 1, 100, "none", true, true), Line("sub.example.com", 2, 7, "none", false, true)];
+    import(&store, &Sketch::new("example.com", "a.example", "1", &lines), Trust::Imported, 0);
+    let reported = reader.reported(&domain, today).unwrap().unwrap();
+    assert_eq!((reported.covered_days, reported.messages(), reported.cut), (1, 107, 0));
+    assert_eq!((reported.last_received, reported.reporters.len()), (None, 0));
+    assert_eq!(reported.policy_domain.as_str(), "example.com");
+    let first = &reported.mail[0];
+    assert_eq!((first.author.as_str(), first.messages, first.passes()), ("example.com", 100, true));
+    assert_eq!(first.source, Some("192.0.2.1".parse().unwrap()));
+    assert_eq!((reported.policies.len(), reported.policies[0].tags[0].as_deref()), (1, Some("none")));
+    // Nobody proved these: they came, and that is all.
+    let forged = [Line("", 9, 5_000, "none", true, true)];
+    import(&store, &Sketch::new("example.com", "b.example", "2", &forged), Trust::Failed, 1);
+    let reported = reader.reported(&domain, today).unwrap().unwrap();
+    assert_eq!((reported.messages(), reported.last_received), (107, None));
+    import(&store, &Sketch::new("example.com", "c.example", "3", &forged), Trust::Unverified, 2);
+    let reported = reader.reported(&domain, today).unwrap().unwrap();
+    assert_eq!((reported.messages(), reported.policies.len()), (107, 1));
+    assert!(reported.last_received.is_some());
+    let reporters: Vec<_> = reported.reporters.iter().map(|reporter| reporter.name.as_str()).collect();
+    assert_eq!(reporters, ["c.example"]);
+    import(&store, &Sketch::new("example.com", "d.example", "4", &lines), Trust::Verified, 3);
+    assert_eq!(reader.reported(&domain, today).unwrap().unwrap().messages(), 214);
+    // Of a subdomain only its own mail; of another domain nothing; of old reports the fact that they came.
+    let sub = reader.reported(&name("sub.example.com"), today).unwrap().unwrap();
+    assert_eq!((sub.messages(), sub.policy_domain.as_str()), (14, "example.com"));
+    assert!(reader.reported(&name("example.net"), today).unwrap().is_none());
+    let later = Timestamp::from_seconds(MARCH + 90 * 86_400).day();
+    let old = reader.reported(&domain, later).unwrap().unwrap();
+    assert_eq!((old.messages(), old.covered_days, old.last_received.is_some()), (0, 0, true));
+    // The history gives the texts that it knows.
+    assert!(reader.known_texts(&domain).unwrap().is_empty());
+    note(&store, 0, &policy(), &text("v=DMARC1; p=none"));
+    note(&store, 5, &policy(), &text("v=DMARC1; p=reject"));
+    let known = reader.known_texts(&domain).unwrap();
+    assert_eq!((known.len(), known[0].name.as_str(), known[0].since), (1, "_dmarc.example.com", hour(5)));
+    assert!(known[0].is_still(&text("v=DMARC1; p=reject")) && !known[0].is_still(&text("v=DMARC1; p=none")));
+}
+
+/// Snapshots: what was not asked for yet was not known, and the differences of two are told without the way between.
+#[test]
+fn snapshots_and_their_differences() {
+    let (_folder, store) = new_store();
+    let mx = Question::new(Name::from_dotted("example.com").unwrap(), RecordType::Mx);
+    let exchanger = |host: &str| {
+        let exchange = Name::from_dotted(host).unwrap();
+        Answer::records(vec![RecordData::Mx(Mx { preference: 10, exchange })])
+    };
+    note(&store, 0, &policy(), &text("v=DMARC1; p=none"));
+    note(&store, 10, &policy(), &text("v=DMARC1; p=quarantine"));
+    note(&store, 20, &mx, &exchanger("a.example"));
+    note(&store, 30, &policy(), &text("v=DMARC1; p=reject"));
+    note(&store, 40, &mx, &exchanger("b.example"));
+    let reader = store.reader().unwrap();
+    let at = |hours: i64| reader.dns_records(&Query::default(), Some(hour(hours))).unwrap();
+    let seen = |hours: i64| -> Vec<(String, Timestamp, Timestamp)> {
+        at(hours).into_iter().map(|row| (row.records.join(""), row.since, row.confirmed)).collect()
+    };
+    let row = |record: &str, since, confirmed| (record.to_owned(), hour(since), hour(confirmed));
+    assert_eq!(seen(5), [row("\"v=DMARC1; p=none\"", 0, 5)]);
+    assert_eq!(seen(15), [row("\"v=DMARC1; p=quarantine\"", 10, 15)]);
+    assert_eq!(seen(25), [row("\"v=DMARC1; p=quarantine\"", 10, 25), row("10 a.example.", 20, 25)]);
+    assert_eq!(seen(35), [row("\"v=DMARC1; p=reject\"", 30, 30), row("10 a.example.", 20, 35)]);
+    let between = |one: i64, other: i64| -> Vec<String> {
+        let rows = mailsonde::summary::differences(&at(one), &at(other));
+        rows.iter()
+            .map(|row| {
+                format!("{} {} {} -> {}", row.name, row.happening, row.before.join(""), row.after.join(""))
+            })
+            .collect()
+    };
+    let policy_line = "_dmarc.example.com changed \"v=DMARC1; p=none\" -> \"v=DMARC1; p=reject\"";
+    assert_eq!(between(5, 45), [policy_line]);
+    assert_eq!(between(25, 45).len(), 2);
+    assert_eq!(between(5, 5), [""; 0]);
+    // A loss and a return.
+    for hours in [50, 51] {
+        note(&store, hours, &policy(), &Answer::no_name());
+    }
+    assert_eq!(between(45, 55), ["_dmarc.example.com lost \"v=DMARC1; p=reject\" -> "]);
+    note(&store, 60, &policy(), &text("v=DMARC1; p=reject"));
+    assert_eq!(between(55, 65), ["_dmarc.example.com appeared  -> \"v=DMARC1; p=reject\""]);
+    assert_eq!(between(45, 65), [""; 0]);
+}

@@ -144,6 +144,15 @@ impl Addresses {
         Self { four: self.four.without(&other.four), six: self.six.without(&other.six) }
     }
 
+    /// True if an address is in it; an IPv4 address mapped into IPv6 counts as what it is.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (ranges, number) = match address.to_canonical() {
+            IpAddr::V4(address) => (self.four.ranges(), u128::from(u32::from(address))),
+            IpAddr::V6(address) => (self.six.ranges(), u128::from(address)),
+        };
+        ranges.iter().any(|(first, last)| (*first..=*last).contains(&number))
+    }
+
     /// How many IPv4 addresses there are.
     pub fn four_count(&self) -> u64 {
         u64::try_from(self.four.count()).unwrap_or(u64::MAX)
@@ -180,6 +189,16 @@ mod tests {
         assert_eq!(set(&["192.0.2.77/24"]).four_count(), 256);
         let left = set(&["192.0.2.0/24"]).without(&set(&["192.0.2.0/32", "192.0.2.64/26", "192.0.2.255/32"]));
         assert_eq!((left.four_count(), left.four.ranges().len()), (256 - 66, 2));
+        let sets = set(&["192.0.2.0/24", "2001:db8::/32"]);
+        for (address, is_in) in [
+            ("192.0.2.255", true),
+            ("192.0.3.0", false),
+            ("2001:db8:ffff::1", true),
+            ("2001:db9::", false),
+            ("::ffff:192.0.2.1", true),
+        ] {
+            assert_eq!(sets.contains(address.parse().unwrap()), is_in, "{address}");
+        }
         let whole = Addresses::everything();
         assert_eq!(whole.without(&whole), Addresses::default());
         assert_eq!(whole.without(&set(&["::/1"])).six.ranges().len(), 1);
