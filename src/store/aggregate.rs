@@ -35,6 +35,9 @@ const OF_MESSAGE: &str = "SELECT domain_id, reporter_id, external_id, begin_at, 
     WHERE message_id = $1";
 const DOMAIN_NAME: &str = "SELECT name FROM domain WHERE domain_id = $1";
 
+/// Records of a report whose sums are kept until its verdict.
+const LONG: u64 = 1_000;
+
 /// Where a report came from.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
@@ -224,6 +227,9 @@ pub(super) fn store(
         end_at: key.end_at,
     };
     let shares = rollup::of_digest(work, &digest.rollup)?;
+    if digest.records > LONG {
+        work.cache.remember_shares(report_id, &shares);
+    }
     insert_deviations(work, place, &digest.deviations)?;
     if others.is_empty() && !origin.trust.is_counted() {
         insert(work, origin, place_text, digest, &key, place, last_day, Status::Untrusted, None)?;
@@ -414,7 +420,7 @@ pub(super) fn settle(
         domain_name_id = Some(name_id);
         let shares = match fresh {
             Some((id, shares)) if id == change.report_id => shares.to_vec(),
-            _ => rollup::of_rows(work.connection, held.head.place)?,
+            _ => shares_of(work, held.head.place)?,
         };
         if counted {
             rollup::uncount(work, &held.head, held.claim.trust, name_id, &shares)?;
@@ -427,6 +433,14 @@ pub(super) fn settle(
         }
     }
     Ok(settled)
+}
+
+/// The sums of a stored report.
+fn shares_of(work: &Work<'_>, place: Place) -> Result<Vec<Share>, StoreError> {
+    match work.cache.shares(place.report_id) {
+        Some(shares) => Ok(shares.clone()),
+        None => rollup::of_rows(work.connection, place),
+    }
 }
 
 /// Writes the state of one report.
@@ -482,7 +496,7 @@ pub(super) fn remove(work: &mut Work<'_>, key: &Key, id: MessageId) -> Result<()
     for held in under_key(work, key)?.into_iter().filter(goes) {
         let place = held.head.place;
         let shares = match held.claim.status {
-            Status::Counted => Some(rollup::of_rows(work.connection, place)?),
+            Status::Counted => Some(shares_of(work, place)?),
             Status::SetAside | Status::Duplicate | Status::RolledUp | Status::Untrusted => None,
         };
         let row = (place.domain_id, place.day, place.report_id);

@@ -9,12 +9,15 @@ use rusqlite::{CachedStatement, OptionalExtension};
 
 use super::StoreError;
 use super::message::sha256;
+use super::rollup::Share;
 use super::writer::Work;
 use crate::limits;
 use crate::reports::aggregate::{AuthResult, Reason, Record};
 
 /// Entries of one map; a full one is emptied: what is still in use comes back at once.
 const ENTRIES: usize = 40_000;
+/// Sums of long reports kept in memory.
+const SHARES: usize = 20_000;
 /// Bytes of the lists of results kept in memory.
 const LIST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -51,6 +54,10 @@ pub(super) struct Cache {
     reason_bytes: usize,
     /// Author domains with a row of their own in the roll-up, by (domain, day).
     pub(super) admitted: HashMap<(i64, i32), HashSet<i64>>,
+    /// Sums of long reports that were just written, by report: their verdict comes soon.
+    shares: HashMap<i64, Vec<Share>>,
+    /// Sums in `shares`.
+    shares_len: usize,
     /// Watched domains; absent: not read yet.
     pub(super) watched: Option<HashSet<String>>,
     /// Domains in `unclaimed`; absent: not read yet.
@@ -86,6 +93,23 @@ impl Cache {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         *self = Self { form: std::mem::take(&mut self.form), ..Self::default() };
+    }
+
+    /// Keeps the sums of a report of many records: to add them up again takes long.
+    pub(super) fn remember_shares(&mut self, report_id: i64, shares: &[Share]) {
+        if self.shares_len + shares.len() > SHARES {
+            self.shares.clear();
+            self.shares_len = 0;
+        }
+        if shares.len() <= SHARES {
+            self.shares_len += shares.len();
+            self.shares.insert(report_id, shares.to_vec());
+        }
+    }
+
+    /// The sums of a report that were kept. Rows of a report never change as long as it is there.
+    pub(super) fn shares(&self, report_id: i64) -> Option<&Vec<Share>> {
+        self.shares.get(&report_id)
     }
 
     /// Notes that a row is referred to from now on.

@@ -207,3 +207,30 @@ fn a_verdict_leaves_no_rows_of_nothing() {
     assert_eq!(rows(), before);
     assert_sound(&store.reader().unwrap());
 }
+
+/// The sums of a long report are kept in memory for its verdict: they are those of its rows.
+#[test]
+fn a_verdict_on_a_long_report_moves_its_sums() {
+    let (folder, store) = new_store();
+    let lines: Vec<Line> = (0..1_500u16)
+        .map(|at| Line("", u8::try_from(at % 250).unwrap(), u64::from(at), "none", at % 2 == 0, at % 3 == 0))
+        .collect();
+    let sketch = Sketch::new("example.com", "a.example", "1", &lines).days(0, 3);
+    let id = import(&store, &sketch, Trust::Pending, 0).message_id;
+    let sums = |store: &Store| {
+        let answer = store.reader().unwrap().summary(&Query::default()).unwrap();
+        assert_sound(&store.reader().unwrap());
+        (answer.totals.sums, answer.trust.unwrap().verified)
+    };
+    let (whole, _) = sums(&store);
+    for verdict in [Trust::Verified, Trust::Failed, Trust::Verified] {
+        store.settle_trust(id, verdict).unwrap();
+        let expected = if verdict == Trust::Verified { whole.messages } else { 0 };
+        assert_eq!((sums(&store).0.messages, sums(&store).1), (expected, expected), "{verdict:?}");
+    }
+    // After a restart nothing is in memory.
+    store.close();
+    let store = super::make::reopen(folder.path());
+    store.settle_trust(id, Trust::Unverified).unwrap();
+    assert_eq!(sums(&store), (whole, 0));
+}
