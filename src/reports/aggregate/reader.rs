@@ -187,7 +187,7 @@ impl<R: Read> Reader<R> {
                     }
                     Prolog::Skip(used, found) => (used, found),
                 };
-                let (piece, next) = rest.split_at(used);
+                let (piece, next) = rest.split_at_checked(used).unwrap_or((rest, ""));
                 rest = next.trim_ascii_start();
                 match found {
                     Some(Found::Garbage) => self.has_garbage = true,
@@ -241,8 +241,8 @@ enum Found<'a> {
 /// Looks at what stands between roots. `text` begins with something that is not blank.
 fn prolog(text: &str, is_end: bool) -> Result<Prolog<'_>, Unreadable> {
     let bytes = text.as_bytes();
-    // Every piece of markup here is short; an endless one is garbage.
-    let near = bytes.get(..limits::XML_PROLOG_BYTES).unwrap_or(bytes);
+    // Every piece of markup here is short; an endless one is garbage. What is skipped ends between characters.
+    let near = bytes.get(..text.floor_char_boundary(limits::XML_PROLOG_BYTES)).unwrap_or(bytes);
     if bytes.first() != Some(&b'<') {
         let end = memchr::memchr(b'<', bytes).unwrap_or(bytes.len());
         // NULs pad the tail of some files.
@@ -363,7 +363,7 @@ fn run(
             return Err(truncated(builder));
         };
         let after = rest.len() - xml.get_ref().len();
-        let (token, next) = rest.split_at(after);
+        let (token, next) = rest.split_at_checked(after).unwrap_or((rest, ""));
         if token.len() > limits::XML_TEXT_BYTES {
             return Err(too_long_text());
         }

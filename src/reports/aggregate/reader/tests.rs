@@ -233,6 +233,22 @@ fn endless_junk_around_a_report_is_cheap() {
 }
 
 #[test]
+fn names_longer_than_are_looked_at_are_skipped_between_characters() {
+    for start in
+        ["<", "<a", "<ab", "<abc", "<?", "<?x", "<!--", "<!--x", "<!doctype", "<!doctype x", "</", "<a:"]
+    {
+        for letter in ["é", "㹮", "\u{1f600}", "\u{10ffff}"] {
+            let junk = format!("{start}{}", letter.repeat(limits::XML_PROLOG_BYTES));
+            let document = format!("{junk}\n{}", report(""));
+            for text in [&junk, &document] {
+                // Readable or not: it ends.
+                let _ = read(text.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
 fn windows_never_change_the_values() {
     // Long enough that every kind of token is cut somewhere by a window.
     let mut text = String::from("<?xml version=\"1.0\"?>");
