@@ -90,6 +90,51 @@ CREATE TABLE fatal_content (
     last_at_ms      INTEGER NOT NULL   -- when the last one was noticed
 ) STRICT, WITHOUT ROWID;
 
+-- One row: one message received by SMTP or from a mailbox that is, or is to be, verified: the queue of this work and what
+-- it found. Words are those of RFC 8601 section 2.7; `not-known` where nothing proves either. No local parts.
+CREATE TABLE authentication (
+    message_id      INTEGER PRIMARY KEY REFERENCES message (message_id),
+    day             INTEGER NOT NULL,  -- UTC day of receipt, days since 1970-01-01
+    state           TEXT NOT NULL,     -- waiting: not tried | open: DNS did not answer, tried again | done
+    attempts        INTEGER NOT NULL,  -- tries that ended
+    begun           INTEGER NOT NULL,  -- tries since then that began and did not end: the process ended in them
+    first_at_ms     INTEGER,           -- when the first try ended
+    verified_at_ms  INTEGER,           -- when the last one did
+    next_at_ms      INTEGER,           -- when it is tried; NULL: done
+    asked           INTEGER,           -- questions of the last try to DNS
+    header_from     TEXT,              -- author domain that decides; NULL: none
+    spf             TEXT,              -- of MAIL FROM (the HELO name where that is empty); NULL: not tried
+    spf_domain      TEXT,              -- the domain that SPF spoke about
+    spf_helo        TEXT,              -- of the HELO name
+    dkim            TEXT,              -- pass if any signature passes, else the first one's word
+    dkim_domains    TEXT,              -- d= of the signatures that pass, a JSON array
+    arc             TEXT,              -- none | pass | fail | temperror
+    dmarc           TEXT,              -- by RFC 9989
+    dmarc_by_suffix TEXT,              -- by the public suffix list (RFC 7489), where that differs
+    policy          TEXT,              -- none | quarantine | reject: to be applied if DMARC fails
+    reverse         TEXT,              -- iprev of the peer; NULL: none is proven
+    peer_name       TEXT,              -- the peer's name that leads back to it
+    tricks          TEXT,              -- what is odd about From, a JSON array of names
+    differs         INTEGER,           -- 1: a trusted host says otherwise
+    sender          TEXT,              -- the domain that authenticated, on which message.trust rests
+    trust_reason    TEXT,              -- why message.trust is what it is, in words
+    evidence        TEXT,              -- JSON array of {method, subject, result, reason, facts}
+    evidence_more   INTEGER            -- lines of evidence that were left out
+) STRICT;
+
+CREATE INDEX authentication_due ON authentication (next_at_ms) WHERE next_at_ms IS NOT NULL;
+CREATE INDEX authentication_day ON authentication (day, header_from);
+
+-- One row: one selector with which mail of a watched domain was signed that came here and passed DMARC.
+CREATE TABLE arrival_selector (
+    domain       TEXT NOT NULL,     -- d= of the signature
+    selector     TEXT NOT NULL,     -- s=, in lower case
+    first_at_ms  INTEGER NOT NULL,
+    last_at_ms   INTEGER NOT NULL,
+    messages     INTEGER NOT NULL,
+    PRIMARY KEY (domain, selector)
+) STRICT, WITHOUT ROWID;
+
 -- ---- Look-up tables ------------------------------------------------------------------------------
 
 -- One row: one policy domain of which reports came, or that is watched.

@@ -39,7 +39,7 @@ pub struct Words {
     /// The first name of the peer that leads back to it.
     pub peer_name: Option<String>,
     /// What is odd about From.
-    pub tricks: Vec<&'static str>,
+    pub tricks: Vec<String>,
     /// True if a trusted host says otherwise than we.
     pub differs: bool,
 }
@@ -99,7 +99,7 @@ pub fn words(verdicts: &Verdicts) -> Words {
         policy: verdicts.dmarc.policy().map(|policy| policy.as_str().to_owned()),
         reverse: reverse.map(|reverse| reverse.result.as_str().to_owned()),
         peer_name: reverse.and_then(|reverse| Some(reverse.confirmed()?.as_str().to_owned())),
-        tricks: verdicts.from.tricks.iter().map(|trick| trick.as_str()).collect(),
+        tricks: verdicts.from.tricks.iter().map(|trick| trick.as_str().to_owned()).collect(),
         differs: !verdicts.differences.is_empty(),
     }
 }

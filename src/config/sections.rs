@@ -11,8 +11,8 @@ use crate::config::file::Section;
 use crate::config::mailbox;
 use crate::config::secret::Secret;
 use crate::config::settings::{
-    ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,
-    SenderSettings, SenderTls, Settings, TlsFiles,
+    AuthenticationSettings, ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings,
+    RetentionSettings, RouteSettings, SenderSettings, SenderTls, Settings, TlsFiles,
 };
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
@@ -54,6 +54,10 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
         settings.dns = read_dns(&dns);
         dns.finish();
     }
+    if let Some(authentication) = root.section("authentication") {
+        settings.authentication = read_authentication(&authentication);
+        authentication.finish();
+    }
     if let Some(retention) = root.section("retention") {
         settings.retention = read_retention(&retention);
         retention.finish();
@@ -71,6 +75,31 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
         settings.notes.push("[web] is checked, and has no effect in this version".to_owned());
     }
     settings
+}
+
+/// `[authentication]`.
+fn read_authentication(authentication: &Section<'_, '_>) -> AuthenticationSettings {
+    let verifies = authentication.flag("verify").unwrap_or(true);
+    let mut trusted_hosts: Vec<String> = Vec::new();
+    for text in authentication.texts("trusted_hosts", "[\"mx.example.net\"]").unwrap_or_default() {
+        match host_name(text) {
+            Some(host) if trusted_hosts.contains(&host) => {
+                let message = format!("{host} stands twice in `trusted_hosts` of [authentication]");
+                authentication.fault("trusted_hosts", message, None);
+            }
+            Some(host) => trusted_hosts.push(host),
+            None => {
+                let hint =
+                    "write the name with which its Authentication-Results fields begin: \"mx.example.net\"";
+                authentication.fault(
+                    "trusted_hosts",
+                    format!("{text:?} is no host name"),
+                    Some(hint.to_owned()),
+                );
+            }
+        }
+    }
+    AuthenticationSettings { verifies, trusted_hosts }
 }
 
 /// `[smtp]`.

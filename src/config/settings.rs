@@ -43,6 +43,8 @@ pub struct Settings {
     pub mailboxes: Vec<MailboxSettings>,
     /// Who answers questions of DNS.
     pub dns: DnsSettings,
+    /// How received mail is verified.
+    pub authentication: AuthenticationSettings,
     /// How long things are kept.
     pub retention: RetentionSettings,
     /// A file with names of senders that stands over ours.
@@ -135,6 +137,15 @@ pub struct ReceiverSettings {
     pub trusted_relays: Vec<Network>,
 }
 
+/// How received mail is verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticationSettings {
+    /// Whether `serve` verifies what came.
+    pub verifies: bool,
+    /// Whose Authentication-Results are believed: their `authserv-id`, in lower case.
+    pub trusted_hosts: Vec<String>,
+}
+
 /// How long things are kept (design: raw failure reports 7 days, other raw mail 90, unread 400, rows and DNS 800).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionSettings {
@@ -223,6 +234,7 @@ impl Settings {
             mailboxes: Vec::new(),
             retention: RetentionSettings::with_defaults(),
             dns: DnsSettings::with_defaults(),
+            authentication: AuthenticationSettings { verifies: true, trusted_hosts: Vec::new() },
             sources_file: None,
             resolves_sources: false,
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),

@@ -15,3 +15,4 @@ pub mod recipients;
 pub mod serve;
 pub mod source_names;
 pub mod upkeep;
+pub mod verify;

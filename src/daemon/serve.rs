@@ -13,6 +13,7 @@ use crate::daemon::dns_means::Means;
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
+use crate::daemon::verify::{self, Verifier};
 use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names};
 use crate::limits;
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
@@ -29,6 +30,7 @@ pub struct Service {
     sinks: Vec<(SinkHandle, tokio::task::JoinHandle<Result<(), sink::SinkError>>)>,
     addresses: Vec<SocketAddr>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    verifier: Option<Verifier>,
     dns: Dns,
 }
 
@@ -164,6 +166,13 @@ impl Service {
             let checks = dns_checks::run(store.clone(), means, host_name.clone(), mailboxes, every);
             tasks.push(tokio::spawn(checks));
         }
+        let verifier = settings.authentication.verifies.then(|| {
+            let options = verify::Options {
+                receiver: host_name,
+                trusted_hosts: settings.authentication.trusted_hosts.clone(),
+            };
+            Verifier::start(store.clone(), Arc::clone(&dns.resolver), options)
+        });
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;
         let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
@@ -171,7 +180,7 @@ impl Service {
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, tasks, dns })
+        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, tasks, verifier, dns })
     }
 
     /// The store.
@@ -214,6 +223,9 @@ impl Service {
                 Ok(Err(error)) => tracing::error!(%error, "receiver failed"),
                 Err(error) => tracing::error!(%error, "receiver ended"),
             }
+        }
+        if let Some(verifier) = self.verifier.take() {
+            verifier.stop().await;
         }
         self.bell.stop();
         let upkeep = self.upkeep;

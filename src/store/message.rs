@@ -8,8 +8,8 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, bounce, failure, loading, probe, raw, reprocess, source, tls, trust,
-    unclaimed,
+    Reading, StoreError, aggregate, authentication, bounce, failure, loading, probe, raw, reprocess, source,
+    tls, trust, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -393,6 +393,7 @@ fn finish(
         read_at.ms(),
         id.0,
     ])?;
+    authentication::enqueue(work, id, Timestamp::from_ms(received_at_ms))?;
     Ok(Finished {
         message_id: id,
         status: verdict.status,

@@ -12,6 +12,7 @@
 
 mod aggregate;
 mod audit;
+mod authentication;
 mod bounce;
 mod database;
 mod dns;
@@ -55,6 +56,7 @@ use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
 use crate::summary::Trust;
 
+pub use authentication::{DueVerification, NotedVerification, StoredVerification, VerificationState};
 pub use database::SCHEMA_VERSION;
 pub use domain::WatchedDomain;
 pub use error::StoreError;
@@ -255,6 +257,49 @@ impl Store {
     /// judged" and give way to the next reading's.
     pub fn settle_trust(&self, message: MessageId, trust: Trust) -> Result<bool, StoreError> {
         self.writer.run(move |work| trust::settle(work, message, trust))
+    }
+
+    /// Notes what the verification of a message found, with what follows for its reports (as [`Self::settle_trust`] does)
+    /// and for the selectors of watched domains, in one transaction; waits for the commit. Blocking.
+    pub fn note_verification(
+        &self,
+        message: MessageId,
+        noted: NotedVerification,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        authentication::note(&self.writer, message, noted, now)
+    }
+
+    /// Notes that a verification could not be made, why, when it is tried again (absent: never), and how far its reports
+    /// can then be believed. Blocking.
+    pub fn note_verification_fault(
+        &self,
+        message: MessageId,
+        reason: &str,
+        next_at: Option<Timestamp>,
+        trust: Option<Trust>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        authentication::note_fault(&self.writer, message, reason, next_at, trust, now)
+    }
+
+    /// Notes that verifications begin: one in which the process ends is known by it. Blocking.
+    pub fn begin_verifications(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        authentication::begin(&self.writer, messages)
+    }
+
+    /// Gives begun verifications back untried. Blocking.
+    pub fn release_verifications(&self, messages: Vec<MessageId>) -> Result<(), StoreError> {
+        authentication::release(&self.writer, messages)
+    }
+
+    /// Puts verifications off that would ask too much now. Blocking.
+    pub fn postpone_verifications(
+        &self,
+        messages: Vec<MessageId>,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        authentication::postpone(&self.writer, messages, until)
     }
 
     /// Writes down who did what; waits for the commit. What is to be seen only after that, is shown after that.

@@ -44,6 +44,9 @@ mod smtp;
 /// The store: schema, migrations, exact sums, many writers.
 mod store;
 
+/// Verification of what was received, with DNS that fails and comes back.
+mod verification;
+
 /// Probes from composing to verdict.
 mod probes;
 

@@ -26,8 +26,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, UnclaimedDomain, Verification, WatchedDomain,
-    database, dns, domain, mailbox, raw, source_name, unclaimed, upkeep, verify,
+    DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredVerification,
+    UnclaimedDomain, Verification, WatchedDomain, authentication, database, dns, domain, mailbox, raw,
+    source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::dns_health::reported::{KnownRecords, Reported};
@@ -184,6 +185,20 @@ impl Reader {
     /// The first `limit` messages that wait to be read, after `after`, in order of arrival.
     pub fn pending(&self, after: Option<MessageId>, limit: usize) -> Result<Vec<MessageId>, StoreError> {
         message::pending(&self.connection, after, limit)
+    }
+
+    /// At most `limit` messages that are to be verified at `now`, the longest due first.
+    pub fn due_verifications(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DueVerification>, StoreError> {
+        authentication::due(&self.connection, now, limit)
+    }
+
+    /// What is kept of the verification of a message; nothing for one that is not to be verified.
+    pub fn verification(&self, id: MessageId) -> Result<Option<StoredVerification>, StoreError> {
+        authentication::one(&self.connection, id)
     }
 
     /// Domains that are not watched and of which reports came, the most messages first.

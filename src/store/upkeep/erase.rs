@@ -43,6 +43,7 @@ const NEXT_DAY: &str = "SELECT MIN(day) FROM (SELECT MIN(day) AS day FROM rollup
 const DELETE_ROLLUP: &str = "DELETE FROM rollup WHERE domain_id = $1 AND day = $2";
 const DELETE_REPORT_ROLLUP: &str = "DELETE FROM report_rollup WHERE domain_id = $1 AND day = $2";
 const DELETE_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE domain = $1 OR domain LIKE $2 ESCAPE '!'";
+const DELETE_SELECTORS: &str = "DELETE FROM arrival_selector WHERE domain = $1 OR domain LIKE $2 ESCAPE '!'";
 const DELETE_DOMAIN: &str = "DELETE FROM domain WHERE domain_id = $1 AND is_configured = 0 AND is_added = 0";
 
 /// See [`super::super::Store::erase`].
@@ -172,7 +173,8 @@ fn domain(writer: &Writer, name: &str) -> Result<(), StoreError> {
                 }
             }
             let below = super::super::read::below_pattern(&name);
-            work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute((&name, below))?;
+            work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute((&name, &below))?;
+            work.connection.prepare_cached(DELETE_SELECTORS)?.execute((&name, &below))?;
             work.connection.prepare_cached(DELETE_DOMAIN)?.execute([domain_id])?;
             // Its number, its places in roll-ups, what is kept apart: all known anew.
             work.cache.clear();

@@ -48,7 +48,7 @@ fn a_full_database_refuses_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.db");
     let mut small = options();
-    small.database_bytes = Some(1024 * 1024);
+    small.database_bytes = Some(1536 * 1024);
     let store = Store::open(&path, small).unwrap();
     let body = "0123456789abcdef".repeat(6_000);
     let mut kept = Vec::new();
