@@ -304,7 +304,8 @@ fn finish(
         returned,
     } = reading;
     let trust = trust::verdict(work, id)?.unwrap_or(assumed);
-    let sender = header_from.as_deref().and_then(crate::summary::trust::sender_domain);
+    let of_from = || header_from.as_deref().and_then(crate::summary::trust::sender_domain);
+    let sender = trust::sender(work, id)?.or_else(of_from);
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
     probe::take_back(work, id, Timestamp::from_ms(received_at_ms), &returned)?;
     for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {

@@ -192,7 +192,7 @@ impl TrustShares {
 /// The organizational domain of an address in a From field, by the public suffix list.
 pub fn sender_domain(header_from: &str) -> Option<String> {
     let (_, host) = header_from.rsplit_once('@')?;
-    organizational(host)
+    organizational_domain(host)
 }
 
 /// True if a report that came from the organizational domain `sender` names it as its reporter: by its name where
@@ -200,7 +200,7 @@ pub fn sender_domain(header_from: &str) -> Option<String> {
 pub fn names_sender(sender: Option<&str>, org_name: Option<&str>, contact: Option<&str>) -> bool {
     let Some(sender) = sender else { return false };
     let is_domain = |name: &&str| name.contains('.') && !name.contains(char::is_whitespace);
-    if let Some(named) = org_name.map(str::trim).filter(is_domain).and_then(organizational) {
+    if let Some(named) = org_name.map(str::trim).filter(is_domain).and_then(organizational_domain) {
         return named == sender;
     }
     let Some(contact) = contact.map(str::trim) else { return false };
@@ -211,11 +211,11 @@ pub fn names_sender(sender: Option<&str>, org_name: Option<&str>, contact: Optio
     };
     let end = host.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_')));
     let host = end.and_then(|end| host.get(..end)).unwrap_or(host);
-    organizational(host).is_some_and(|named| named == sender)
+    organizational_domain(host).is_some_and(|named| named == sender)
 }
 
-/// The organizational domain of a name; a public suffix is its own.
-fn organizational(host: &str) -> Option<String> {
+/// The organizational domain of a name by the public suffix list; a public suffix is its own.
+pub fn organizational_domain(host: &str) -> Option<String> {
     let name = DomainName::parse(host.trim())?;
     Some(psl::domain_str(name.as_str()).unwrap_or(name.as_str()).to_owned())
 }

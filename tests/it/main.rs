@@ -47,6 +47,9 @@ mod store;
 /// Verification of what was received, with DNS that fails and comes back.
 mod verification;
 
+/// Forged reports, judged by a DNS server of ours.
+mod forged;
+
 /// Probes from composing to verdict.
 mod probes;
 
