@@ -167,7 +167,8 @@ pub(in super::super) fn count(value: i64) -> u64 {
 const ROWS: &str =
     "SELECT m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
     m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes,
-    m.peer_source, m.relay_ip, m.trust FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
+    m.peer_source, m.relay_ip, m.trust,
+    (SELECT a.trust_reason FROM authentication AS a WHERE a.message_id = m.message_id) FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
     AND ($3 IS NULL OR m.status = $3 OR m.kind = $3 OR m.trust = $3 OR ($3 = 'untrusted'
         AND (m.trust = 'failed' AND m.kind IN ('aggregate', 'tls', 'failure') OR m.trust = 'unverified' AND m.kind = 'tls')))
     AND ($4 IS NULL OR m.peer_ip = $4)
@@ -248,7 +249,7 @@ fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreErro
         id: MessageId(row.get(0)?).to_string(),
         received_at,
         origin: row.get(2)?,
-        reason: reason(row.get(5)?, kind.as_deref(), trust.as_deref()),
+        reason: reason(row.get(5)?, kind.as_deref(), trust.as_deref(), row.get(18)?),
         kind,
         status: row.get(4)?,
         trust,
@@ -267,7 +268,12 @@ fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreErro
 }
 
 /// Why a mail has its status, and why its reports do not count.
-fn reason(reason: Option<String>, kind: Option<&str>, trust: Option<&str>) -> Option<String> {
+fn reason(
+    reason: Option<String>,
+    kind: Option<&str>,
+    trust: Option<&str>,
+    found: Option<String>,
+) -> Option<String> {
     let why = match (kind, trust) {
         (Some("tls"), Some("failed" | "unverified")) => {
             "not counted: no valid DKIM signature by the reporter (RFC 8460 section 3)"
@@ -275,7 +281,8 @@ fn reason(reason: Option<String>, kind: Option<&str>, trust: Option<&str>) -> Op
         (Some("aggregate" | "failure"), Some("failed")) => "not counted: the mail failed authentication",
         _ => return reason,
     };
-    Some(reason.map_or_else(|| why.to_owned(), |reason| format!("{reason}; {why}")))
+    let why = found.map_or_else(|| why.to_owned(), |found| format!("{why}: {found}"));
+    Some(reason.map_or_else(|| why.clone(), |reason| format!("{reason}; {why}")))
 }
 
 /// What a column is sorted by.
