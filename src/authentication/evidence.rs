@@ -309,6 +309,15 @@ fn of_signature(verdict: &dkim::Verdict) -> Line {
     line.fact_if("expires_at", facts.expires_at.map(crate::clock::Timestamp::rfc3339).as_deref());
     let notes: Vec<String> = verdict.notes.iter().map(ToString::to_string).collect();
     line.fact("notes", &notes.join("; "));
+    let codes: Vec<&str> = verdict.notes.iter().map(dkim::Note::code).collect();
+    line.fact("note_codes", &codes.join(" "));
+    let lifetime = facts.signed_at.zip(facts.expires_at).map(|(from, to)| (to.ms() - from.ms()) / 1_000);
+    line.fact_if("lifetime_seconds", lifetime.map(|seconds| seconds.to_string()).as_deref());
+    let unsigned = verdict.notes.iter().find_map(|note| match note {
+        dkim::Note::FieldsUnsigned(names) => Some(names.as_str()),
+        _ => None,
+    });
+    line.fact_if("fields_unsigned", unsigned);
     line
 }
 

@@ -10,6 +10,7 @@ use crate::dns_health::class::{self, Class};
 use crate::dns_health::facts::{Facts, SelectorOrigin};
 use crate::dns_health::finding::{Checks, Code, Finding, RecordToPublish, Severity, codes};
 use crate::dns_health::look_ups::LookUps;
+use crate::dns_health::reported::days_known;
 
 codes! {
     DKIM_SEL = "DKIM-SEL", Info, "RFC 6376 §3.1", "a selector with a key, and where it is known from", "nothing";
@@ -57,6 +58,9 @@ pub const COMMON: [&str; 24] = [
     "mailjet",
     "20230601",
 ];
+
+/// Days after which a test should be over.
+const TEST_DAYS: i64 = 30;
 
 /// One selector and what stands there.
 struct Selector<'a> {
@@ -122,7 +126,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     for selector in &selectors {
         presence(&mut checks, selector);
         for record in selector.keys() {
-            judge(&mut checks, selector, record);
+            judge(&mut checks, facts, selector, record);
         }
     }
     together(&mut checks, domain, &selectors);
@@ -262,7 +266,7 @@ fn absent(checks: &mut Checks, selector: &Selector<'_>) {
 }
 
 /// What is wrong with one record.
-fn judge(checks: &mut Checks, selector: &Selector<'_>, record: &KeyRecord) {
+fn judge(checks: &mut Checks, facts: &Facts, selector: &Selector<'_>, record: &KeyRecord) {
     let name = &selector.name;
     for fault in &record.faults {
         let (code, severity) = place(fault, selector.is_in_use());
@@ -290,7 +294,13 @@ fn judge(checks: &mut Checks, selector: &Selector<'_>, record: &KeyRecord) {
         checks.pass(&DKIM_BITS, name);
     }
     if record.is_testing() {
-        checks.find(Finding::new(&DKIM_TEST, name, "t=y"));
+        let finding = match days_known(&facts.known, name, selector.answer, facts.now) {
+            Some(days) if days > TEST_DAYS => {
+                Finding::new(&DKIM_TEST, name, format!("t=y for {days} days")).severity(Severity::Warning)
+            }
+            _ => Finding::new(&DKIM_TEST, name, "t=y"),
+        };
+        checks.find(finding);
     } else {
         checks.pass(&DKIM_TEST, name);
     }
@@ -363,6 +373,7 @@ fn parked(checks: &mut Checks, parent: &Name, answer: &Answer, class: Option<Cla
 mod tests {
     use super::*;
     use crate::dns_health::facts::KnownSelector;
+    use crate::dns_health::reported::KnownRecords;
     use crate::dns_health::sample::{Zone, facts, fixture, troubles};
 
     /// A domain, its selectors, and what is found.
@@ -457,6 +468,25 @@ mod tests {
         for (domain, selectors, want) in cases {
             assert_eq!(found(&zone, domain, selectors), *want, "{domain} {selectors:?}");
         }
+    }
+
+    #[test]
+    fn a_test_that_does_not_end_is_worse() {
+        let zone = fixture!("dkim.zone");
+        let mut facts = facts("flags.example");
+        facts.selectors = vec![KnownSelector { selector: "s1".to_owned(), origin: SelectorOrigin::Given }];
+        let name = Name::from_dotted("s1._domainkey.flags.example").unwrap();
+        let (records, _) = zone.settle(|answers| {
+            let answer = answers.get(&name, RecordType::Txt)?;
+            Ok(answer.data().iter().map(ToString::to_string).collect::<Vec<_>>())
+        });
+        let mut severity = |days: i64| {
+            let since = crate::clock::Timestamp::from_ms(facts.now.ms() - days * 86_400_000);
+            facts.known = vec![KnownRecords { name: name.clone(), records: records.clone(), since }];
+            let (checks, _) = zone.settle(|answers| check(&facts, answers));
+            checks.findings().find(|finding| finding.code == &DKIM_TEST).unwrap().severity
+        };
+        assert_eq!((severity(20), severity(40)), (Severity::Note, Severity::Warning));
     }
 
     #[test]

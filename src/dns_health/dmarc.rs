@@ -1,14 +1,18 @@
 //! DMARC: the record in force, how it is found, and whether reports can go where they are wanted.
 
+use std::fmt::Write as _;
+
 use crate::authentication::dmarc::{
     self, BySuffix, Discovery, Flaw, Force, Found, NearMiss, Policy, Psd, Record, ReportUri,
 };
 use crate::dns::{Answers, Ask, Name, NotKnown, Outcome, RecordData, RecordType};
 use crate::dns_health::amend;
 use crate::dns_health::class::{self, Class};
+use crate::dns_health::dmarc_reported::changed;
 use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Code, Finding, RecordToPublish, Severity, codes};
 use crate::dns_health::look_ups::LookUps;
+use crate::dns_health::reported::{ReportedMail, days_known, share};
 use crate::limits;
 use crate::mail::{Address, DomainName};
 
@@ -37,6 +41,15 @@ codes! {
     DMARC_RUF = "DMARC-RUF", Info, "RFC 9991 §7", "failure reports are wanted: few receivers send them, and they hold the words of persons", "nothing, if that is meant";
     DMARC_FO = "DMARC-FO", Note, "RFC 9989 §4.7", "`fo` without `ruf` has no effect", "remove `fo`";
 }
+
+/// Days after which a test should be over.
+const TEST_DAYS: i64 = 60;
+/// Messages, days with reports, and percent that pass, from which the next policy is proposed.
+const READY_MESSAGES: u64 = 100;
+/// See [`READY_MESSAGES`].
+const READY_DAYS: u32 = 14;
+/// See [`READY_MESSAGES`].
+const READY_PERCENT: u64 = 98;
 
 /// Checks the DMARC record of a domain.
 pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
@@ -67,7 +80,9 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     let name = owner.below("_dmarc").unwrap_or_else(|_| owner.clone());
     syntax(&mut checks, &name, record);
     order(&mut checks, &name, record);
-    policies(&mut checks, &discovery, owner, &name, record);
+    let answer = answers.get(&name, RecordType::Txt)?;
+    let days = days_known(&facts.known, &name, answer, facts.now);
+    policies(&mut checks, facts, &discovery, (owner, record), &name, days);
     if record.rua.is_empty() {
         let finding = Finding::new(&DMARC_RUA_NONE, &name, "no rua");
         checks.find(match destination_for(facts, owner) {
@@ -268,8 +283,15 @@ fn order(checks: &mut Checks, name: &Name, record: &Record) {
     checks.find(Finding::new(&DMARC_P_OLD, name, format!("`{}`", short(&record.text))).publish(publish));
 }
 
-/// The policies and their modes.
-fn policies(checks: &mut Checks, discovery: &Discovery, owner: &Name, name: &Name, record: &Record) {
+/// The policies and their modes; `days` for which the record is known to be as it is.
+fn policies(
+    checks: &mut Checks,
+    facts: &Facts,
+    discovery: &Discovery,
+    (owner, record): (&Name, &Record),
+    name: &Name,
+    days: Option<i64>,
+) {
     let is_suffix = psl::suffix_str(owner.as_str()) == Some(owner.as_str());
     if record.psd == Psd::Yes && !is_suffix {
         let evidence = "psd=y, but the domain is not on the public suffix list";
@@ -279,13 +301,19 @@ fn policies(checks: &mut Checks, discovery: &Discovery, owner: &Name, name: &Nam
     }
     let Some(own) = record.p.policy().filter(|_| record.force() == Force::AsPublished) else { return };
     if own == Policy::None {
-        checks.find(Finding::new(&DMARC_NONE_POLICY, name, "p=none"));
+        checks.find(none_policy(facts, name, record, days));
     } else {
         checks.pass(&DMARC_NONE_POLICY, name);
     }
     if record.is_testing && own > Policy::None {
         let evidence = format!("p={} is applied as {}", own.as_str(), own.milder().as_str());
-        checks.find(Finding::new(&DMARC_TEST, name, evidence));
+        checks.find(match days {
+            Some(days) if days > TEST_DAYS => {
+                let evidence = format!("{evidence}, for {days} days");
+                Finding::new(&DMARC_TEST, name, evidence).severity(Severity::Warning)
+            }
+            _ => Finding::new(&DMARC_TEST, name, evidence),
+        });
     } else {
         checks.pass(&DMARC_TEST, name);
     }
@@ -308,6 +336,31 @@ fn policies(checks: &mut Checks, discovery: &Discovery, owner: &Name, name: &Nam
         let evidence = format!("{}; the domain itself: {}", weaker.join(", "), own.as_str());
         checks.find(Finding::new(&DMARC_SP, name, evidence));
     }
+}
+
+/// `p=none`, with what reports say of the next step (RFC 9989 §5.1.5).
+fn none_policy(facts: &Facts, name: &Name, record: &Record, days: Option<i64>) -> Finding {
+    let mut evidence = "p=none".to_owned();
+    if let Some(days) = days {
+        // Writing to a string cannot fail.
+        let _ = write!(evidence, " for {days} days");
+    }
+    let Some(reported) = facts.reported.as_ref().filter(|reported| !reported.mail.is_empty()) else {
+        return Finding::new(&DMARC_NONE_POLICY, name, evidence);
+    };
+    let (whole, pass) = (reported.messages(), reported.sum(ReportedMail::passes));
+    let _ = write!(evidence, "; {} pass in {} days", share(pass, whole), reported.days);
+    let finding = Finding::new(&DMARC_NONE_POLICY, name, evidence);
+    let is_ready = whole >= READY_MESSAGES
+        && reported.covered_days >= READY_DAYS
+        && pass.saturating_mul(100) >= whole.saturating_mul(READY_PERCENT);
+    if !is_ready {
+        return finding;
+    }
+    let text = changed(&record.text, &[("p", Some("quarantine"))]);
+    let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
+    let publish = RecordToPublish::text(name.clone(), &text).replaces([old]);
+    finding.mend("the reports say that it is time: ask for `quarantine`").publish(publish)
 }
 
 /// Whether reports can go to each address (RFC 9990 §4).
@@ -523,6 +576,45 @@ mod tests {
             assert_eq!(finding.publish.as_ref().unwrap().value, want);
             assert!(finding.mend.contains(&format!("mailsonde setup {domain}")), "{}", finding.mend);
         }
+    }
+
+    /// The next step is proposed where enough mail passes for long enough, and a test that goes on is worse.
+    #[test]
+    fn reports_and_history_say_when_it_is_time() {
+        use crate::dns_health::reported::KnownRecords;
+        use crate::dns_health::sample::{mail, reported};
+        let zone = fixture!("dmarc.zone");
+        let of = |pass: u64, fail: u64, covered: u32| {
+            let mut facts = facts("old.example");
+            let all = vec![
+                mail("192.0.2.1", "old.example", "pass", pass),
+                mail("192.0.2.9", "old.example", "fail", fail),
+            ];
+            let mut seen = reported("old.example", all);
+            seen.covered_days = covered;
+            facts.reported = Some(seen);
+            let (checks, _) = zone.settle(|answers| check(&facts, answers));
+            let finding =
+                checks.findings().find(|finding| finding.code == &DMARC_NONE_POLICY).unwrap().clone();
+            (finding.evidence, finding.publish.is_some())
+        };
+        assert_eq!(
+            of(990, 10, 30),
+            ("p=none; 990 of 1000 messages (99.0 %) pass in 35 days".to_owned(), true)
+        );
+        assert!(!of(970, 30, 30).1 && !of(99, 0, 30).1 && !of(990, 10, 13).1);
+        let severity = |days: i64| {
+            let mut facts = facts("weak.example");
+            let text = "\"v=DMARC1; p=reject; sp=none; t=y; rua=mailto:d@weak.example\"";
+            facts.known = vec![KnownRecords {
+                name: Name::from_dotted("_dmarc.weak.example").unwrap(),
+                records: vec![text.to_owned()],
+                since: crate::clock::Timestamp::from_ms(facts.now.ms() - days * 86_400_000),
+            }];
+            let (checks, _) = zone.settle(|answers| check(&facts, answers));
+            checks.findings().find(|finding| finding.code == &DMARC_TEST).unwrap().severity
+        };
+        assert_eq!((severity(30), severity(90)), (Severity::Note, Severity::Warning));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Place<'_> {
 }
 
 /// A record's text with tags set anew in their places, or removed.
-fn changed(text: &str, tags: &[(&str, Option<&str>)]) -> String {
+pub(super) fn changed(text: &str, tags: &[(&str, Option<&str>)]) -> String {
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty()).filter_map(|part| {
         let tag = part.split('=').next().unwrap_or_default().trim();
         match tags.iter().find(|(name, _)| tag.eq_ignore_ascii_case(name)) {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::authentication::evidence::Line;
 use crate::clock::Timestamp;
 use crate::dns::{Answer, Name};
 
@@ -114,6 +115,39 @@ pub struct SeenSignature {
     pub messages: u64,
 }
 
+impl SeenSignature {
+    /// The signature of one line of evidence, of one message; nothing for other lines, and for signatures that fail.
+    pub fn of(line: &Line) -> Option<Self> {
+        if line.method != "dkim" || line.result != "pass" {
+            return None;
+        }
+        let fact =
+            |name: &str| line.facts.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let codes: Vec<&str> = fact("note_codes").unwrap_or_default().split(' ').collect();
+        let unsigned = fact("fields_unsigned").unwrap_or_default();
+        Some(Self {
+            selector: fact("selector")?.to_lowercase(),
+            domain: Name::from_dotted(&line.subject).ok()?,
+            identity: fact("identity_domain").and_then(|domain| Name::from_dotted(domain).ok()),
+            algorithm: fact("algorithm").unwrap_or_default().to_owned(),
+            has_length: codes.contains(&"body-unsigned") || codes.contains(&"length-in-use"),
+            is_oversigned: !codes.contains(&"from-not-oversigned"),
+            unsigned: unsigned
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            lifetime: fact("lifetime_seconds").and_then(|seconds| seconds.parse().ok()),
+            messages: 1,
+        })
+    }
+
+    /// True if both tell the same, of however many messages.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        Self { messages: 0, ..self.clone() } == Self { messages: 0, ..other.clone() }
+    }
+}
+
 /// Records that the own history knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownRecords {
@@ -134,6 +168,15 @@ impl KnownRecords {
         now == self.records
     }
 }
+
+/// For how many days the own history has known what an answer says; nothing where it does not know it.
+pub fn days_known(known: &[KnownRecords], name: &Name, answer: &Answer, now: Timestamp) -> Option<i64> {
+    let known = known.iter().find(|known| known.name == *name && known.is_still(answer))?;
+    Some(now.ms().saturating_sub(known.since.ms()) / DAY_MS)
+}
+
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 
 impl Reported {
     /// All messages, also those of kinds that are left out.
@@ -179,6 +222,60 @@ pub const FEW: u64 = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signatures_are_read_from_evidence() {
+        let line = |method: &str, result: &str, codes: &str, unsigned: &str| Line {
+            method: method.to_owned(),
+            subject: "x.example".to_owned(),
+            result: result.to_owned(),
+            reason: String::new(),
+            facts: [
+                ("selector", "S1"),
+                ("identity_domain", "sub.x.example"),
+                ("note_codes", codes),
+                ("fields_unsigned", unsigned),
+                ("lifetime_seconds", "3600"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        };
+        let plain = SeenSignature::of(&line("dkim", "pass", "", "")).unwrap();
+        assert_eq!((plain.selector.as_str(), plain.domain.as_str()), ("s1", "x.example"));
+        assert_eq!(plain.identity.as_ref().map(Name::as_str), Some("sub.x.example"));
+        assert!(!plain.has_length && plain.is_oversigned && plain.unsigned.is_empty());
+        assert_eq!(plain.lifetime, Some(3_600));
+        let odd =
+            SeenSignature::of(&line("dkim", "pass", "length-in-use from-not-oversigned", "subject, to"))
+                .unwrap();
+        assert!(odd.has_length && !odd.is_oversigned && odd.unsigned == ["subject", "to"], "{odd:?}");
+        assert!(!odd.is_alike(&plain) && plain.is_alike(&SeenSignature { messages: 9, ..plain.clone() }));
+        assert_eq!(SeenSignature::of(&line("dkim", "fail", "", "")), None);
+        assert_eq!(SeenSignature::of(&line("spf", "pass", "", "")), None);
+    }
+
+    #[test]
+    fn what_is_known_has_an_age() {
+        use crate::dns::RecordData;
+        let name = |text: &str| Name::from_dotted(text).unwrap();
+        let answer = |text: &str| {
+            Answer::records(vec![
+                RecordData::Txt(vec![text.as_bytes().to_vec()]),
+                RecordData::Txt(vec![Vec::new()]),
+            ])
+        };
+        let known = [KnownRecords {
+            name: name("a.example"),
+            records: vec!["\"\"".to_owned(), "\"x\"".to_owned()],
+            since: Timestamp::from_ms(0),
+        }];
+        let of = |at: &str, text: &str| {
+            days_known(&known, &name(at), &answer(text), Timestamp::from_ms(10 * DAY_MS + 5))
+        };
+        assert_eq!(of("a.example", "x"), Some(10));
+        assert_eq!(of("a.example", "y"), None);
+        assert_eq!(of("b.example", "x"), None);
+    }
 
     #[test]
     fn shares_in_words() {

@@ -1,6 +1,7 @@
 //! SPF: the record, the whole tree that it leads to, and whether the sources that are known pass.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use crate::authentication::spf::tree::{self, BreachKind, Explanation, Found, Reach, Tree, TreeNode};
 use crate::authentication::spf::{
@@ -439,7 +440,14 @@ fn sources(checks: &mut Checks, facts: &Facts, answers: &Answers) -> Result<(), 
     let domain = facts.domain.as_str();
     let mut look_ups = LookUps::new(answers);
     let mut verdicts = Vec::new();
-    for source in facts.sources.iter().take(limits::LEARNT_SOURCES as usize) {
+    // Where reports show only envelopes of others, the record of this domain was never asked about.
+    let is_asked_about = |source: &&IpAddr| {
+        let reported = facts.reported.iter().flat_map(|reported| &reported.mail);
+        let mut of_source =
+            reported.filter(|mail| mail.source == Some(**source) && mail.spf.is_some()).peekable();
+        of_source.peek().is_none() || of_source.any(|mail| mail.spf_of(&facts.domain).is_some())
+    };
+    for source in facts.sources.iter().filter(is_asked_about).take(limits::LEARNT_SOURCES as usize) {
         let input = Input {
             ip: *source,
             identity: Identity::MailFrom,
@@ -550,6 +558,16 @@ mod tests {
         let zone = fixture!("spf-checks.zone");
         let mut facts = facts("good.example");
         facts.sources = vec!["8.8.4.4".parse().unwrap(), "8.8.8.8".parse().unwrap()];
+        let (checks, _) = zone.settle(|answers| check(&facts, answers));
+        assert_eq!(troubles(&checks), ["SPF-SOURCE note 8.8.8.8"]);
+        // Mail under the envelope of a service is none that this record could let pass.
+        let mut other = crate::dns_health::sample::mail("8.8.8.8", "good.example", "pass", 9);
+        other.spf = Some((Name::from_dotted("bounce.vendor.example").unwrap(), "pass".to_owned()));
+        facts.reported = Some(crate::dns_health::sample::reported("good.example", vec![other.clone()]));
+        let (checks, _) = zone.settle(|answers| check(&facts, answers));
+        assert_eq!(troubles(&checks), [""; 0]);
+        let own = crate::dns_health::sample::mail("8.8.8.8", "good.example", "fail", 1);
+        facts.reported = Some(crate::dns_health::sample::reported("good.example", vec![other, own]));
         let (checks, _) = zone.settle(|answers| check(&facts, answers));
         assert_eq!(troubles(&checks), ["SPF-SOURCE note 8.8.8.8"]);
     }
