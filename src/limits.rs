@@ -508,6 +508,8 @@ pub const DNS_WATCH_SHORTEST: Duration = Duration::from_secs(1);
 pub const DNS_HISTORY_QUESTIONS: usize = 500;
 /// Selectors of one domain learnt from reports and arrivals.
 pub const LEARNT_SELECTORS: u32 = 50;
+/// Verified arrivals of one domain whose signatures are looked at, the newest.
+pub const LEARNT_ARRIVALS: u32 = 1_000;
 /// Sources of one domain learnt from reports.
 pub const LEARNT_SOURCES: u32 = 50;
 /// Kinds of mail (source, author domain, raw results) of one domain that its checks look at, the largest first.

@@ -41,6 +41,11 @@ pub fn learnt_facts(reader: &Reader, domain: &DomainName, now: Timestamp) -> any
     facts.sources = reader.learnt_sources(domain, now.day())?;
     facts.reported = reader.reported(domain, now.day())?;
     facts.known = reader.known_texts(domain)?;
+    facts.signatures = reader.seen_signatures(domain, now.day())?;
+    for selector in reader.arrival_selectors(domain, now.day())? {
+        facts.selectors.retain(|known| known.selector != selector);
+        facts.selectors.push(KnownSelector { selector, origin: SelectorOrigin::Arrival });
+    }
     // Mail that passes was sent; that none was reported proves nothing.
     facts.is_sender = (!facts.sources.is_empty()).then_some(true);
     Ok(facts)

@@ -368,7 +368,7 @@ fn write_lines(lines: &[Line]) -> String {
 }
 
 /// Reads what [`write_lines`] wrote.
-fn read_lines(text: &str) -> Vec<Line> {
+pub(super) fn read_lines(text: &str) -> Vec<Line> {
     let Ok(serde_json::Value::Array(objects)) = serde_json::from_str(text) else { return Vec::new() };
     let text = |object: &serde_json::Value, name: &str| {
         object.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()

@@ -1,5 +1,6 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
+mod arrivals;
 mod bounce;
 mod export;
 mod failure;
@@ -31,7 +32,7 @@ use super::{
     source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
-use crate::dns_health::reported::{KnownRecords, Reported};
+use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
@@ -240,6 +241,17 @@ impl Reader {
     /// stored.
     pub fn reported(&self, domain: &DomainName, today: Day) -> Result<Option<Reported>, StoreError> {
         self.consistently(|connection| reported::reported(connection, domain, today))
+    }
+
+    /// Selectors with which mail of a domain was signed that came here and passed DMARC, the most used first.
+    pub fn arrival_selectors(&self, domain: &DomainName, today: Day) -> Result<Vec<String>, StoreError> {
+        self.consistently(|connection| arrivals::selectors(connection, domain, today))
+    }
+
+    /// The signatures of mail of a domain and what is below it that came here and passed DMARC, each kind once, those of
+    /// the most messages first.
+    pub fn seen_signatures(&self, domain: &DomainName, today: Day) -> Result<Vec<SeenSignature>, StoreError> {
+        self.consistently(|connection| arrivals::signatures(connection, domain, today))
     }
 
     /// The text records of a watched domain that the own history knows, by name, each with since when.

@@ -1,9 +1,10 @@
 //! What the records of watched domains were, over many checks and a restart.
 
+use mailsonde::authentication::evidence::{Line as Evidence, SeenSelector, Words};
 use mailsonde::clock::Timestamp;
 use mailsonde::dns::{Answer, Cause, Mx, Name, Question, RecordData, RecordType, Security};
 use mailsonde::dns_health::history::{FoundNow, Happening, Noted, Seen};
-use mailsonde::store::{Retention, Store};
+use mailsonde::store::{NotedVerification, Retention, Store};
 use mailsonde::summary::{Query, Trust};
 
 use super::make::{Line, MARCH, Sketch, import, name, new_store, reopen};
@@ -305,4 +306,61 @@ fn snapshots_and_their_differences() {
     note(&store, 60, &policy(), &text("v=DMARC1; p=reject"));
     assert_eq!(between(55, 65), ["_dmarc.example.com appeared  -> \"v=DMARC1; p=reject\""]);
     assert_eq!(between(45, 65), [""; 0]);
+}
+
+/// Mail that came here and passed teaches selectors and what signatures cover; mail that failed teaches nothing.
+#[test]
+fn arrivals_become_facts() {
+    let (_folder, store) = new_store();
+    let domain = name("example.com");
+    let line = |codes: &str| Evidence {
+        method: "dkim".to_owned(),
+        subject: "example.com".to_owned(),
+        result: "pass".to_owned(),
+        reason: String::new(),
+        facts: [("selector", "s1"), ("note_codes", codes), ("fields_unsigned", "subject")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+    };
+    let verified = |seconds: i64, author: &str, dmarc: &str, selectors: &[&str], codes: &str| {
+        let sketch = Sketch::new("example.com", "a.example", &seconds.to_string(), &[]);
+        let id = import(&store, &sketch, Trust::Pending, seconds).message_id;
+        let selectors = selectors.iter().map(|selector| SeenSelector {
+            domain: Name::from_dotted("example.com").unwrap(),
+            selector: (*selector).to_owned(),
+        });
+        let noted = NotedVerification {
+            next_at: None,
+            asked: 3,
+            words: Words {
+                header_from: Some(author.to_owned()),
+                dmarc: dmarc.to_owned(),
+                ..Words::default()
+            },
+            lines: vec![line(codes)],
+            lines_more: 0,
+            selectors: selectors.collect(),
+            trust: None,
+            sender: None,
+            trust_reason: String::new(),
+        };
+        store.note_verification(id, noted, Timestamp::from_seconds(MARCH + seconds)).unwrap();
+    };
+    verified(1, "example.com", "pass", &["s1"], "length-in-use");
+    verified(2, "news.example.com", "pass", &["s1", "s2"], "length-in-use");
+    verified(3, "example.com", "fail", &[], "from-not-oversigned");
+    verified(4, "example.net", "pass", &[], "from-not-oversigned");
+    let reader = store.reader().unwrap();
+    let today = Timestamp::from_seconds(MARCH).day();
+    assert_eq!(reader.arrival_selectors(&domain, today).unwrap(), ["s1", "s2"]);
+    let seen = reader.seen_signatures(&domain, today).unwrap();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!((seen[0].selector.as_str(), seen[0].messages, seen[0].has_length), ("s1", 2, true));
+    assert_eq!(
+        (seen[0].is_oversigned, seen[0].unsigned.as_slice()),
+        (true, ["subject".to_owned()].as_slice())
+    );
+    let later = Timestamp::from_seconds(MARCH + 90 * 86_400).day();
+    assert!(reader.arrival_selectors(&domain, later).unwrap().is_empty());
+    assert!(reader.seen_signatures(&domain, later).unwrap().is_empty());
 }
