@@ -15,6 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 
 use crate::config::dns::{DnsSource, ZoneSource};
+use crate::daemon::dns::for_checks;
 use crate::daemon::dns_means::Means;
 use crate::daemon::options;
 use crate::dns::{DirectServers, HickoryResolver, Name, Resolve};
@@ -35,6 +36,15 @@ pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> 
 ///
 /// Errors: wrong configuration, a zone file that cannot be read, no server.
 pub fn resolver(context: &Context, arguments: &DnsArguments) -> Result<Arc<dyn Resolve>, Failure> {
+    resolver_for(context, arguments, false)
+}
+
+/// The same; `is_check`: for health checks, which want to know what DNSSEC says.
+fn resolver_for(
+    context: &Context,
+    arguments: &DnsArguments,
+    is_check: bool,
+) -> Result<Arc<dyn Resolve>, Failure> {
     let mut settings = context.settings()?.dns;
     if let Some(path) = &arguments.zone {
         if let Err(error) = std::fs::metadata(path) {
@@ -45,10 +55,10 @@ pub fn resolver(context: &Context, arguments: &DnsArguments) -> Result<Arc<dyn R
     match settings.source()? {
         DnsSource::Zones(zones) => Ok(Arc::new(*zones)),
         DnsSource::Servers(options) => {
-            let resolver = HickoryResolver::new(&options).map_err(|error| {
-                Failure::run(error).hint("`servers` in [dns] names some; --zone answers from a file")
-            })?;
-            Ok(Arc::new(resolver))
+            let failed =
+                |error| Failure::run(error).hint("`servers` in [dns] names some; --zone answers from a file");
+            let resolver: Arc<dyn Resolve> = Arc::new(HickoryResolver::new(&options).map_err(failed)?);
+            if is_check { for_checks(resolver, &options, &settings).map_err(failed) } else { Ok(resolver) }
         }
     }
 }
@@ -63,7 +73,7 @@ pub fn means(
     is_only_dns: bool,
     is_smtp: bool,
 ) -> Result<Means, Failure> {
-    let resolver = resolver(context, arguments)?;
+    let resolver = resolver_for(context, arguments, true)?;
     let settings = context.settings()?;
     let has_zones = arguments.zone.is_some() || settings.dns.zone.is_some();
     let means = if has_zones || is_only_dns {

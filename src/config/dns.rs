@@ -29,6 +29,9 @@ pub struct DnsSettings {
     pub attempts: u32,
     /// Whether answers are validated.
     pub dnssec: bool,
+    /// Whether health checks want to know what DNSSEC says where `dnssec` is not set: an answer that our validation
+    /// refuses is then asked for again without.
+    pub checks_want_dnssec: bool,
     /// A file with DNSKEY records in the place of the root's.
     pub trust_anchor: Option<PathBuf>,
     /// Answers remembered.
@@ -69,6 +72,7 @@ impl DnsSettings {
             timeout: limits::DNS_TIMEOUT,
             attempts: limits::DNS_ATTEMPTS,
             dnssec: false,
+            checks_want_dnssec: true,
             trust_anchor: None,
             cache: limits::DNS_CACHE_ANSWERS,
             check_every: Some(limits::HEALTH_CHECK_EVERY),
@@ -182,7 +186,9 @@ pub(super) fn read_dns(dns: &Section<'_, '_>) -> DnsSettings {
             _ => dns.fault("attempts", "`attempts` in [dns] is above 10", None),
         }
     }
-    settings.dnssec = dns.flag("dnssec").unwrap_or(false);
+    let dnssec = dns.flag("dnssec");
+    settings.dnssec = dnssec.unwrap_or(false);
+    settings.checks_want_dnssec = dnssec.is_none();
     settings.trust_anchor = dns.path("trust_anchor", "/etc/mailsonde/anchor.key");
     if settings.trust_anchor.is_some() && !settings.dnssec {
         let hint = Some("add `dnssec = true`".to_owned());

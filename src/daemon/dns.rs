@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use crate::config::{DnsSettings, DnsSource};
 use crate::dns::{
-    Answer, AskServer, AskingServer, Cached, Cause, DirectAnswer, DirectServers, HickoryResolver, Question,
-    Resolve, ResolverError, Resolving,
+    Answer, AskServer, AskingServer, Cached, Cause, Confirmed, DirectAnswer, DirectServers, Dnssec,
+    HickoryResolver, Options, Question, Resolve, ResolverError, Resolving,
 };
 use crate::limits;
 
@@ -17,7 +17,8 @@ use crate::limits;
 pub struct Dns {
     /// Answers questions, and remembers the answers.
     pub resolver: Arc<dyn Resolve>,
-    /// The same without a memory, for whoever wants to see changes.
+    /// The same without a memory, for health checks, which want to see changes; it says what DNSSEC says unless the
+    /// settings forbid it.
     pub fresh: Arc<dyn Resolve>,
     /// Asks one server directly.
     pub servers: Arc<dyn AskServer>,
@@ -61,7 +62,25 @@ pub fn connect(settings: &DnsSettings) -> anyhow::Result<Dns> {
         Err(error) => return Err(error).context("[dns]"),
     };
     let resolver = Arc::new(Cached::new(Arc::clone(&fresh), settings.cache_size()));
+    let fresh = for_checks(fresh, &options, settings).context("[dns]")?;
     Ok(Dns { resolver, fresh, servers: Arc::new(servers) })
+}
+
+/// The resolver of health checks: over `plain`, which asks the same servers, it says what DNSSEC says where nothing
+/// is set about it.
+///
+/// Errors: no validator can be made.
+pub fn for_checks(
+    plain: Arc<dyn Resolve>,
+    options: &Options,
+    settings: &DnsSettings,
+) -> Result<Arc<dyn Resolve>, ResolverError> {
+    if !settings.checks_want_dnssec {
+        return Ok(plain);
+    }
+    let options = Options { dnssec: Dnssec::Root, ..options.clone() };
+    let validating = Arc::new(HickoryResolver::new(&options)?);
+    Ok(Arc::new(Confirmed::new(validating, plain)))
 }
 
 /// Answers nothing, and says why.

@@ -100,13 +100,15 @@ pub async fn run(store: Store, means: Arc<Means>, helo: String, mailboxes: Mailb
         };
         let count = u32::try_from(domains.len().max(1)).unwrap_or(u32::MAX);
         let round = clock::instant();
-        let is_known = !means.has_dialogues() || means.resolves(&helo).await;
-        let tools = if is_known { means.tools() } else { means.tools_without_dialogues() };
-        if !is_known && !domains.is_empty() {
-            tracing::warn!(%helo, "our own name has no address: MX hosts are not asked; `host_name` in [receiver] names another");
+        if let Some(exchangers) = means.exchangers().filter(|_| !domains.is_empty()) {
+            let is_known = means.resolves(&helo).await;
+            exchangers.pause(!is_known);
+            if !is_known {
+                tracing::warn!(%helo, "our own name has no address: MX hosts are not asked; `host_name` in [receiver] names another");
+            }
         }
         for (at, domain) in (0_u32..).zip(&domains) {
-            match check(&store, tools, domain, &mailboxes).await {
+            match check(&store, means.tools(), domain, &mailboxes).await {
                 Ok(events) => events.iter().for_each(|event| log(domain, event)),
                 Err(error) => {
                     tracing::error!(%domain, error = %format!("{error:#}"), "DNS check cannot be kept");

@@ -53,14 +53,9 @@ impl Means {
         }
     }
 
-    /// The same, where our own name does not resolve: MX hosts are not asked.
-    pub fn tools_without_dialogues(&self) -> Tools<'_> {
-        Tools { exchangers: None, ..self.tools() }
-    }
-
-    /// True if MX hosts are asked.
-    pub const fn has_dialogues(&self) -> bool {
-        self.exchangers.is_some()
+    /// The MX hosts, if they are asked.
+    pub const fn exchangers(&self) -> Option<&Exchangers> {
+        self.exchangers.as_ref()
     }
 
     /// True if a name has an address: mail servers turn away who greets by one that has none (RFC 5321 §2.3.5).

@@ -10,6 +10,7 @@
 
 mod answer;
 mod cached;
+mod confirmed;
 mod hickory;
 mod known;
 mod name;
@@ -19,6 +20,7 @@ mod zone;
 
 pub use answer::{Answer, Cause, NotKnown, Outcome, Question, Security};
 pub use cached::{CacheSize, Cached};
+pub use confirmed::Confirmed;
 pub use hickory::{
     AskServer, AskingServer, DirectAnswer, DirectServers, Dnssec, HickoryResolver, Options, ResolverError,
     Servers, TlsOptions,

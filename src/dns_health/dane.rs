@@ -98,10 +98,21 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     }
     look_ups.done()?;
     let Some(mx) = mx else { return Ok(checks) };
+    if let Some(trouble) = mx.trouble() {
+        for code in CODES {
+            checks.unknown(code, domain, trouble);
+        }
+        return Ok(checks);
+    }
     let is_mx_secure = mx.security == Security::Secure;
     for (host, name, four, six, tlsa) in &hosts {
         let with_address = if four.data().is_empty() { six } else { four };
         if with_address.data().is_empty() {
+            if let Some(trouble) = four.trouble().or(six.trouble()) {
+                for code in CODES {
+                    checks.unknown(code, host, trouble);
+                }
+            }
             continue;
         }
         let is_host_secure = with_address.security == Security::Secure;
@@ -115,6 +126,9 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
                 checks.find(Finding::new(&DANE_TLSA_FAIL, name, evidence));
             } else {
                 checks.unknown(&DANE_TLSA_FAIL, name, trouble);
+            }
+            for code in [&DANE_NONE, &DANE_INSECURE, &DANE_PARAMS, &DANE_MATCH, &DANE_TA_CHAIN] {
+                checks.unknown(code, name, trouble);
             }
             continue;
         }
@@ -236,7 +250,17 @@ mod tests {
                     "DANE-PARAMS warning _25._tcp.mx.baddane.example",
                 ],
             ),
-            ("deferdane.example", vec!["DANE-TLSA-FAIL critical _25._tcp.mx.deferdane.example"]),
+            (
+                "deferdane.example",
+                vec![
+                    "DANE-INSECURE not-known _25._tcp.mx.deferdane.example",
+                    "DANE-MATCH not-known _25._tcp.mx.deferdane.example",
+                    "DANE-NONE not-known _25._tcp.mx.deferdane.example",
+                    "DANE-PARAMS not-known _25._tcp.mx.deferdane.example",
+                    "DANE-TA-CHAIN not-known _25._tcp.mx.deferdane.example",
+                    "DANE-TLSA-FAIL critical _25._tcp.mx.deferdane.example",
+                ],
+            ),
             ("nullmx.example", vec![]),
         ] {
             let facts = facts(domain);

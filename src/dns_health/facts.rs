@@ -47,6 +47,8 @@ pub struct Facts {
     pub signatures: Vec<SeenSignature>,
     /// What the own history knows of its keys and policies.
     pub known: Vec<KnownRecords>,
+    /// Why nothing is known of the name servers although they were to be asked.
+    pub authorities_silence: Option<&'static str>,
 }
 
 impl Facts {
@@ -70,6 +72,7 @@ impl Facts {
             reported: None,
             signatures: Vec::new(),
             known: Vec::new(),
+            authorities_silence: None,
         }
     }
 }
@@ -267,6 +270,9 @@ pub enum DialogueFault {
     /// It was not tried, since no connection to port 25 leaves this machine.
     #[error("not tried: our own port 25 is blocked")]
     NotTried,
+    /// It was not tried, since our own name does not resolve, by which it would turn us away.
+    #[error("not tried: our own name has no address")]
+    NoOwnName,
 }
 
 impl DialogueFault {
@@ -281,6 +287,7 @@ impl DialogueFault {
             Self::Broken(_) => "broken",
             Self::NotPublic => "not-public",
             Self::NotTried => "port-25-blocked",
+            Self::NoOwnName => "no-own-name",
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use crate::dns::{Answers, Budget, Name, Resolve, settle};
+use crate::dns::{Answer, Answers, Budget, Cause, Name, Question, RecordType, Resolve, settle};
 use crate::dns_health::facts::{Dialogue, DialogueFault, Facts, Fetched};
 use crate::dns_health::report::{Health, judge};
 use crate::dns_health::{mta_sts, mx, transport};
@@ -140,20 +140,44 @@ async fn gather(tools: Tools<'_>, facts: &Facts, allowance: Allowance) -> Case {
     let mut budget = Budget::new(allowance.questions, allowance.time);
     // What the checks want of DNS first: the rest follows from it.
     settle(tools.resolver, &mut answers, &mut budget, |answers| judge(&facts, answers)).await;
+    ask_again(tools.resolver, &mut answers, &mut budget).await;
     let (policy, dialogues, authorities) = tokio::join!(
         fetch(tools.policies, &facts, &answers),
         talk(tools.exchangers, &facts, &answers),
         async {
             match tools.authorities {
                 Some(authorities) => authorities.ask_all(&facts.domain, &answers).await,
-                None => Vec::new(),
+                None => Ok(Vec::new()),
             }
         },
     );
     facts.policy = policy.or(facts.policy);
     facts.dialogues.extend(dialogues);
-    facts.authorities.extend(authorities);
+    match authorities {
+        Ok(authorities) => facts.authorities.extend(authorities),
+        Err(why) => facts.authorities_silence = Some(why),
+    }
     Case { facts, answers, budget }
+}
+
+/// Asks once more for TLSA records that timed out: below a signed address it is a grave finding that senders get no
+/// answer (RFC 7672 §2.1.2), and a datagram that was lost is no proof of it.
+async fn ask_again(resolver: &dyn Resolve, answers: &mut Answers, budget: &mut Budget) {
+    let is_lost = |answer: &Answer| answer.trouble().is_some_and(|trouble| trouble.cause == Cause::Timeout);
+    let lost: Vec<Question> = answers
+        .iter()
+        .filter(|(question, answer)| question.record_type == RecordType::Tlsa && is_lost(answer))
+        .map(|(question, _)| question.clone())
+        .take(budget.questions.min(limits::HEALTH_HOSTS))
+        .collect();
+    budget.questions -= lost.len();
+    budget.asked += lost.len();
+    let said = futures_util::future::join_all(lost.iter().map(|question| resolver.resolve(question)));
+    if let Ok(said) = tokio::time::timeout_at(budget.deadline.into(), said).await {
+        for (question, answer) in lost.into_iter().zip(said) {
+            answers.put(question, answer);
+        }
+    }
 }
 
 /// Fetches the policy of MTA-STS, where there is a record and a host (RFC 8461 §3.3).

@@ -206,7 +206,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     look_ups.done()?;
     let (Some(texts), Some(four), Some(six)) = (texts, four, six) else { return Ok(checks) };
     if let Some(trouble) = texts.trouble() {
-        for code in [&STS_NONE, &STS_TXT, &STS_HOST] {
+        for code in CODES {
             checks.unknown(code, &name, trouble);
         }
         return Ok(checks);
@@ -264,7 +264,13 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     }
     match &facts.policy {
         Some(fetched) => policy(&mut checks, facts, fetched, &hosts),
-        None => checks.skip(&STS_FETCH, &host, "the policy was not fetched"),
+        None => match four.trouble().or(six.trouble()).filter(|_| !has_host) {
+            Some(trouble) => {
+                checks.unknown(&STS_FETCH, &host, trouble);
+                without_policy(&mut checks, &host, trouble.cause.as_str());
+            }
+            None => checks.skip(&STS_FETCH, &host, "the policy was not fetched"),
+        },
     }
     Ok(checks)
 }
@@ -281,6 +287,13 @@ fn is_wild(facts: &Facts, four: &Answer, six: &Answer, answers: &Answers) -> Res
         })
     };
     Ok(same(four, wild[0]) || same(six, wild[1]))
+}
+
+/// Notes what is not known without a policy.
+fn without_policy(checks: &mut Checks, subject: impl std::fmt::Display, cause: &str) {
+    for code in [&STS_POLICY, &STS_MODE, &STS_AGE, &STS_MX, &STS_CERT] {
+        checks.unknown_for(code, &subject, cause, "no policy was fetched");
+    }
 }
 
 /// Checks the policy as fetched.
@@ -301,9 +314,7 @@ fn policy(checks: &mut Checks, facts: &Facts, fetched: &Fetched, hosts: &[Name])
                 }
                 _ => checks.unknown_for(&STS_FETCH, url, fault.as_str(), &fault.to_string()),
             }
-            for code in [&STS_POLICY, &STS_MX] {
-                checks.unknown_for(code, url, fault.as_str(), "no policy was fetched");
-            }
+            without_policy(checks, url, fault.as_str());
             return;
         }
     };
@@ -314,10 +325,12 @@ fn policy(checks: &mut Checks, facts: &Facts, fetched: &Fetched, hosts: &[Name])
             url,
             format!("status {}: a redirect to {}, which senders do not follow", response.status, cut(to)),
         ));
+        without_policy(checks, url, "redirect");
         return;
     }
     if response.status != 200 {
         checks.find(Finding::new(&STS_FETCH, url, format!("status {}", response.status)));
+        without_policy(checks, url, "status");
         return;
     }
     let media = response.content_type.as_deref().unwrap_or_default();
@@ -484,8 +497,14 @@ mod tests {
             (
                 "silent.example",
                 vec![
+                    "STS-AGE not-known _mta-sts.silent.example",
+                    "STS-CERT not-known _mta-sts.silent.example",
+                    "STS-FETCH not-known _mta-sts.silent.example",
                     "STS-HOST not-known _mta-sts.silent.example",
+                    "STS-MODE not-known _mta-sts.silent.example",
+                    "STS-MX not-known _mta-sts.silent.example",
                     "STS-NONE not-known _mta-sts.silent.example",
+                    "STS-POLICY not-known _mta-sts.silent.example",
                     "STS-TXT not-known _mta-sts.silent.example",
                 ],
             ),
@@ -513,6 +532,14 @@ mod tests {
         (redirect.status, redirect.location) = (301, Some("https://elsewhere.example/".to_owned()));
         let mut html = ok(&format!("{head}mode: enforce\nmx: mx.good.example\n")).unwrap();
         html.content_type = Some("text/html".to_owned());
+        let without_policy = |fetch: &str| {
+            let mut all = vec![format!("STS-FETCH {fetch} {url}")];
+            for code in ["STS-AGE", "STS-CERT", "STS-MODE", "STS-MX", "STS-POLICY"] {
+                all.push(format!("{code} not-known {url}"));
+            }
+            all.sort();
+            all
+        };
         for (outcome, want) in [
             (ok(&format!("{head}mode: enforce\nmx: mx.good.example\n")), vec![]),
             (ok(&format!("{head}mode: enforce\nmx: *.good.example\n")), vec![]),
@@ -529,24 +556,10 @@ mod tests {
                 vec![format!("STS-AGE warning {url}")],
             ),
             (ok(&format!("{head}mode: enforce\n")), vec![format!("STS-POLICY error {url}")]),
-            (Ok(redirect), vec![format!("STS-FETCH error {url}")]),
+            (Ok(redirect), without_policy("error")),
             (Ok(html), vec![format!("STS-FETCH warning {url}")]),
-            (
-                Err(FetchFault::Tls("not valid for name".to_owned())),
-                vec![
-                    format!("STS-FETCH error {url}"),
-                    format!("STS-MX not-known {url}"),
-                    format!("STS-POLICY not-known {url}"),
-                ],
-            ),
-            (
-                Err(FetchFault::Timeout(60)),
-                vec![
-                    format!("STS-FETCH not-known {url}"),
-                    format!("STS-MX not-known {url}"),
-                    format!("STS-POLICY not-known {url}"),
-                ],
-            ),
+            (Err(FetchFault::Tls("not valid for name".to_owned())), without_policy("error")),
+            (Err(FetchFault::Timeout(60)), without_policy("not-known")),
         ] {
             let mut facts = facts("good.example");
             let told = format!("{outcome:?}");

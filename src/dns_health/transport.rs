@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::clock::Timestamp;
-use crate::dns::{Answers, Ask, Name};
+use crate::dns::{Answers, Ask, Name, NotKnown, Question, RecordType};
 use crate::dns_health::facts::{Dialogue, DialogueFault, Facts, Outlet, StartTls, TlsSeen};
 use crate::dns_health::finding::{Checks, Finding, Severity, codes};
+use crate::dns_health::mx;
 use crate::limits;
 use crate::tls_client::Verification;
 
@@ -35,6 +36,19 @@ pub fn is_silent<'d>(all: impl IntoIterator<Item = &'d Dialogue>) -> bool {
     count > 0
 }
 
+/// Why the MX hosts or their addresses are not known. Asks nothing: without dialogues there is nothing to check.
+fn trouble<'a>(domain: &Name, answers: &'a Answers) -> Option<&'a NotKnown> {
+    let find = |name: &Name, record_type| answers.find(&Question::new(name.clone(), record_type));
+    if let Some(trouble) = find(domain, RecordType::Mx)?.trouble() {
+        return Some(trouble);
+    }
+    mx::hosts(domain, answers).ok()?.iter().find_map(|host| {
+        let (four, six) = (find(host, RecordType::A)?, find(host, RecordType::Aaaa)?);
+        let is_known = !four.data().is_empty() || !six.data().is_empty();
+        four.trouble().or(six.trouble()).filter(|_| !is_known)
+    })
+}
+
 /// What the silence of all MX hosts of a run says, in words.
 fn silence(outlet: Option<Outlet>, own: usize) -> String {
     let (addresses, networks) = match outlet {
@@ -52,10 +66,16 @@ fn silence(outlet: Option<Outlet>, own: usize) -> String {
 }
 
 /// Checks what the MX hosts said.
-pub fn check(facts: &Facts, _: &Answers) -> Result<Checks, Ask> {
+pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     let domain = &facts.domain;
     let mut checks = Checks::new();
     if facts.dialogues.is_empty() {
+        if let Some(trouble) = trouble(domain, answers) {
+            for code in CODES {
+                checks.unknown(code, domain, trouble);
+            }
+            return Ok(checks);
+        }
         for code in CODES {
             checks.skip(code, domain, "the MX hosts were not asked");
         }

@@ -264,7 +264,10 @@ fn authorities(checks: &mut Checks, facts: &Facts, zone: &Name, ns: Option<&Answ
     let all = &facts.authorities;
     if all.is_empty() {
         for code in [&DNS_LAME, &DNS_CONSISTENT, &DNS_NS_MISMATCH] {
-            checks.skip(code, zone, "the name servers were not asked one by one");
+            match facts.authorities_silence {
+                Some(why) => checks.unknown_for(code, zone, "not-reached", why),
+                None => checks.skip(code, zone, "the name servers were not asked one by one"),
+            }
         }
         return;
     }

@@ -72,8 +72,9 @@ const OWNED_CRATES: [(&str, &[&str]); 18] = [
 ];
 
 /// Where async code and its runtime may stand, below `src`.
-const ASYNC: [&str; 12] = [
+const ASYNC: [&str; 13] = [
     "dns/cached.rs",
+    "dns/confirmed.rs",
     "dns/hickory",
     "dns/resolve.rs",
     "authentication",

@@ -7,14 +7,14 @@ use jiff::tz::TimeZone;
 
 use crate::cli::args::{DnsArguments, DnsWatchArguments, Format};
 use crate::cli::context::Context;
-use crate::cli::dns::{read_names, resolver, wait};
+use crate::cli::dns::{means, read_names, wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::clock;
 use crate::config::file::parse_duration;
 use crate::daemon::dns_checks::{ALLOWANCE, nonce};
 use crate::dns::Name;
 use crate::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
-use crate::dns_health::gather::{self, Tools};
+use crate::dns_health::gather;
 use crate::dns_health::history::{DomainEvent, Memory, Noted};
 use crate::limits;
 use crate::render::dns::DNS_EVENTS;
@@ -37,7 +37,7 @@ pub fn run(
         ));
     };
     let domains = read_names(&arguments.domains)?;
-    let resolver = resolver(context, group)?;
+    let means = means(context, group, true, false)?;
     let mut memory: BTreeMap<Name, Memory> = BTreeMap::new();
     let mut changes = 0_u64;
     let mut round = 0_u64;
@@ -56,13 +56,9 @@ pub fn run(
         let nonces: BTreeMap<Name, String> =
             facts.iter().map(|facts| (facts.domain.clone(), facts.nonce.clone())).collect();
         let mut done = Vec::new();
-        wait(gather::check_all(
-            Tools::of(&*resolver),
-            facts,
-            limits::HEALTH_AT_ONCE,
-            ALLOWANCE,
-            |checkup| done.push(checkup),
-        ))?;
+        wait(gather::check_all(means.tools(), facts, limits::HEALTH_AT_ONCE, ALLOWANCE, |checkup| {
+            done.push(checkup);
+        }))?;
         done.sort_by(|one, other| one.health.domain.cmp(&other.health.domain));
         for checkup in done {
             let domain = checkup.health.domain.clone();

@@ -30,17 +30,17 @@ impl Authorities {
 
     /// What each name server of a domain's zone says, side by side; `answers`: what the resolver said of them.
     ///
-    /// Shape: a server that does not answer the first question is not asked the others. Nothing where the zone is
-    /// not known, or where nothing of this comes from the servers themselves.
-    pub async fn ask_all(&self, domain: &Name, answers: &Answers) -> Vec<Authority> {
+    /// Shape: a server that does not answer the first question is not asked the others. Errors: why nothing is known
+    /// of any of them.
+    pub async fn ask_all(&self, domain: &Name, answers: &Answers) -> Result<Vec<Authority>, &'static str> {
         let is_cut_off = self.answered.load(Ordering::Relaxed) == 0
             && self.silent.load(Ordering::Relaxed) >= limits::AUTHORITIES_SILENT;
         let (Ok(Some(zone)), Ok(servers)) = (zone::apex(domain, answers), zone::servers(domain, answers))
         else {
-            return Vec::new();
+            return Err("the zone and its name servers are not known");
         };
         if is_cut_off {
-            return Vec::new();
+            return Err("no name server at all answers us: questions to port 53 do not leave this machine");
         }
         let questions = zone::questions(domain, &zone);
         let servers = servers
@@ -55,14 +55,14 @@ impl Authorities {
         let met: Vec<&(Authority, bool)> =
             said.iter().filter(|(authority, _)| is_answer(authority)).collect();
         if !met.is_empty() && met.iter().all(|(authority, offers)| *offers && !is_authoritative(authority)) {
-            return Vec::new();
+            return Err("a resolver on the way answers in the place of the name servers");
         }
         let is_met = !met.is_empty();
         // No way to IPv6 from here is no fault of theirs.
         said.retain(|(authority, _)| {
             !(is_met && authority.address.is_ipv6() && cause(authority) == Some(Cause::Unreachable))
         });
-        said.into_iter().map(|(authority, _)| authority).collect()
+        Ok(said.into_iter().map(|(authority, _)| authority).collect())
     }
 
     /// Asks one server: first for the start of authority, then for the rest side by side. Says with it whether the

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub struct Exchangers {
     /// By address; the inner lock is held while there is talk, so that nobody else calls the same address.
     known: Mutex<HashMap<IpAddr, Place>>,
     tally: Mutex<Tally>,
+    is_paused: AtomicBool,
 }
 
 /// What one address said, by the names that it was asked by.
@@ -78,7 +80,13 @@ impl Exchangers {
             places: Semaphore::new(limits::DIALOGUES_AT_ONCE),
             known: Mutex::default(),
             tally: Mutex::default(),
+            is_paused: AtomicBool::new(false),
         }
+    }
+
+    /// From now on nobody is called, or is again: what was said before still holds.
+    pub fn pause(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Ordering::Relaxed);
     }
 
     /// True if what was seen then still holds.
@@ -96,6 +104,9 @@ impl Exchangers {
         }
         if let Some(dialogue) = self.said_to_others(host, &held) {
             return dialogue;
+        }
+        if self.is_paused.load(Ordering::Relaxed) {
+            return Dialogue { outcome: Err(DialogueFault::NoOwnName) };
         }
         if self.is_blocked() {
             return Dialogue { outcome: Err(DialogueFault::NotTried) };
@@ -163,7 +174,7 @@ impl Exchangers {
     fn note(&self, address: IpAddr, dialogue: &Dialogue) {
         let mut tally = lock(&self.tally);
         match &dialogue.outcome {
-            Err(DialogueFault::NotPublic | DialogueFault::NotTried) => {}
+            Err(DialogueFault::NotPublic | DialogueFault::NotTried | DialogueFault::NoOwnName) => {}
             Err(fault) if fault.is_silence() => {
                 if tally.silent.len() < limits::DIALOGUE_ADDRESSES {
                     let is_timeout = matches!(fault, DialogueFault::ConnectTimeout(_));
@@ -309,6 +320,12 @@ mod tests {
             for host in ["mx.a.example", "mx.b.example", "mx.a.example"] {
                 exchangers.talk(&name(host), address).await;
             }
+            assert_eq!(lock(&script.calls).len(), want, "{keep:?}");
+            // While our own name has no address nobody is called.
+            exchangers.pause(true);
+            let other = "198.50.2.1".parse().unwrap();
+            let said = exchangers.talk(&name("mx.a.example"), other).await;
+            assert_eq!(said.outcome, Err(DialogueFault::NoOwnName));
             assert_eq!(lock(&script.calls).len(), want, "{keep:?}");
         }
     }

@@ -8,12 +8,16 @@ use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mailsonde::dns::{
-    Answer, AskServer as _, Cause, DirectServers, Dnssec, HickoryResolver, Name, Options, Outcome, Question,
-    RecordData, RecordType, Resolve as _, Security, Servers,
+    Answer, AskServer as _, Cause, Confirmed, DirectServers, Dnssec, HickoryResolver, Name, Options, Outcome,
+    Question, RecordData, RecordType, Resolve, Security, Servers,
 };
+use mailsonde::dns_health::facts::Facts;
+use mailsonde::dns_health::finding::State;
+use mailsonde::dns_health::gather::{self, Allowance, Tools};
 
 /// The server and the tools.
 const PROGRAMS: [&str; 4] =
@@ -279,4 +283,49 @@ async fn keys_that_cannot_be_fetched_are_no_forgery() {
     let cause = answer.trouble().map(|trouble| trouble.cause);
     assert!(matches!(cause, Some(Cause::Unreachable | Cause::Timeout)), "{answer:?}");
     assert_eq!(answer.security, Security::NotKnown);
+}
+
+/// The states of the checks of some codes, in words.
+async fn health(resolver: &dyn Resolve, zone: &str) -> Vec<String> {
+    let domain = Name::from_dotted(zone).unwrap();
+    let facts = Facts::new(domain, mailsonde::clock::now(), "nobody-has-this");
+    let allowance = Allowance { questions: 600, time: Duration::from_secs(60) };
+    let checkup = gather::check(Tools::of(resolver), &facts, allowance).await;
+    let wanted = ["DNS-DNSSEC", "DANE-INSECURE", "DANE-TLSA-FAIL"];
+    let checks = checkup.health.checks.iter().filter(|checked| wanted.contains(&checked.code.code));
+    let mut all: Vec<String> = checks
+        .map(|checked| match &checked.state {
+            State::Found(finding) => format!("{} {}", checked.code.code, finding.severity.as_str()),
+            state => format!("{} {}", checked.code.code, state.as_str()),
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// What the health checks make of it: signed, not signed, forged, and not known where nobody validates.
+#[tokio::test]
+async fn dane_is_judged_by_what_is_proven() {
+    let Some(bind) = Bind::start() else { return };
+    let plain = Arc::new(HickoryResolver::new(&bind.options(Dnssec::Off)).unwrap());
+    let validating =
+        Arc::new(HickoryResolver::new(&bind.options(Dnssec::Anchors(bind.anchor.clone()))).unwrap());
+    let confirmed =
+        Confirmed::new(Arc::<HickoryResolver>::clone(&validating), Arc::<HickoryResolver>::clone(&plain));
+    let proven = ["DANE-INSECURE pass", "DANE-TLSA-FAIL pass", "DNS-DNSSEC pass"];
+    let unsigned = ["DANE-INSECURE warning", "DANE-TLSA-FAIL pass", "DNS-DNSSEC info"];
+    let not_known = ["DANE-INSECURE not-known", "DANE-TLSA-FAIL pass", "DNS-DNSSEC not-known"];
+    for zone in ["secure.test", "nsec3.test"] {
+        assert_eq!(health(&*validating, zone).await, proven, "{zone}");
+        assert_eq!(health(&confirmed, zone).await, proven, "{zone}");
+        assert_eq!(health(&*plain, zone).await, not_known, "{zone}");
+    }
+    assert_eq!(health(&*validating, "plain.test").await, unsigned);
+    assert_eq!(health(&confirmed, "plain.test").await, unsigned);
+    // On our word alone the zone is forged; the server, which does not validate, hands its records out all the same.
+    for zone in ["wrong.test", "expired.test"] {
+        let strict = health(&*validating, zone).await;
+        assert!(strict.contains(&"DNS-DNSSEC critical".to_owned()), "{zone}: {strict:?}");
+        assert_eq!(health(&confirmed, zone).await, not_known, "{zone}");
+    }
 }

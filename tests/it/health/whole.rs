@@ -249,7 +249,7 @@ async fn a_resolver_in_the_place_of_all_servers_makes_none_lame() {
     // Not authoritative, offers recursion, as a resolver on the way does. The second address does not answer.
     let checkup = asked(first.address.port()).await;
     assert!(checkup.facts.authorities.is_empty(), "{:?}", checkup.facts.authorities);
-    assert_eq!(of(&checkup, "DNS-LAME"), ["not-applicable"]);
+    assert_eq!(of(&checkup, "DNS-LAME"), ["not-known not-reached"]);
     assert!(!first.log().is_empty());
 }
 
