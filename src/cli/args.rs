@@ -260,6 +260,8 @@ pub enum View {
     Bounces,
     /// A line a recipient of a bounce.
     BounceList,
+    /// A line a day, author domain and result of DMARC of received mails.
+    Authentication,
     /// A line a received mail.
     Messages,
     /// A line a probe.

@@ -3,6 +3,8 @@
 //! Nothing of a mail acts on a terminal: every text is escaped, and bytes are escaped too where standard output
 //! is a terminal. Into a pipe or file go the bytes as they came.
 
+mod verification;
+
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Read as _, Write};
 
@@ -18,7 +20,7 @@ use crate::mail::message::{Message, Standing};
 use crate::mail::{MessageId, PeerSource, Purpose};
 use crate::render::value::Object;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
-use crate::store::{Reader, StoreError, StoredMessage, UnreadablePart};
+use crate::store::{Reader, StoreError, StoredMessage, StoredVerification, UnreadablePart};
 use crate::summary::Trust;
 
 /// Everything shown of one mail.
@@ -28,6 +30,8 @@ pub struct Shown {
     stored: StoredMessage,
     /// What in it could not be read.
     unreadable: Vec<UnreadablePart>,
+    /// What its verification found.
+    verification: Option<StoredVerification>,
     /// Its header fields, absent where its bytes are gone or it is no mail.
     fields: Vec<(String, String)>,
     /// Its text, at most [`limits::SHOWN_TEXT_BYTES`] of it.
@@ -184,6 +188,73 @@ pub static FACTS: &[Column<Shown>] = &[
     Column::total("trust", Kind::Text, "How far its reports can be believed.", |row| {
         Value::text(row.stored.trust.map(Trust::as_str))
     }),
+    Column::total(
+        "verification",
+        Kind::Text,
+        "`waiting`, `open` (DNS did not answer, it is tried again) or `done`; null for what is not verified, as imported files.",
+        |row| Value::text(row.verification.as_ref().map(|found| found.state.as_str())),
+    ),
+    Column::total("verified_at", Kind::Instant, "When it was verified last.", |row| {
+        Value::instant(row.verification.as_ref().and_then(|found| found.verified_at))
+    }),
+    Column::total("verify_again_at", Kind::Instant, "When it is tried again.", |row| {
+        Value::instant(row.verification.as_ref().and_then(|found| found.next_at))
+    }),
+    Column::total(
+        "spf",
+        Kind::Text,
+        "SPF of MAIL FROM, or of the HELO name where that is empty; `not-known` where nothing proves who handed it over.",
+        |row| verification::word(row.verification.as_ref(), |words| Some(words.spf.as_str())),
+    ),
+    Column::total("spf_domain", Kind::Text, "The domain that it spoke about.", |row| {
+        verification::word(row.verification.as_ref(), |words| words.spf_domain.as_deref())
+    }),
+    Column::total("spf_helo", Kind::Text, "SPF of the HELO name.", |row| {
+        verification::word(row.verification.as_ref(), |words| Some(words.spf_helo.as_str()))
+    }),
+    Column::total(
+        "dkim",
+        Kind::Text,
+        "`pass` if any signature passes, else the first one's result.",
+        |row| verification::word(row.verification.as_ref(), |words| Some(words.dkim.as_str())),
+    ),
+    Column::total("arc", Kind::Text, "The ARC chain.", |row| {
+        verification::word(row.verification.as_ref(), |words| Some(words.arc.as_str()))
+    }),
+    Column::total("dmarc", Kind::Text, "DMARC by RFC 9989.", |row| {
+        verification::word(row.verification.as_ref(), |words| Some(words.dmarc.as_str()))
+    }),
+    Column::total(
+        "dmarc_by_suffix",
+        Kind::Text,
+        "DMARC by the public suffix list, where that differs.",
+        |row| verification::word(row.verification.as_ref(), |words| words.dmarc_by_suffix.as_deref()),
+    ),
+    Column::total("dmarc_policy", Kind::Text, "What is to be done with it if DMARC fails.", |row| {
+        verification::word(row.verification.as_ref(), |words| words.policy.as_deref())
+    }),
+    Column::total("iprev", Kind::Text, "Reverse DNS of the client.", |row| {
+        verification::word(row.verification.as_ref(), |words| words.reverse.as_deref())
+    }),
+    Column::total("from_tricks", Kind::List, "What is odd about its From field.", |row| {
+        let words = row.verification.as_ref().and_then(|found| found.words.as_ref());
+        words.map_or(Value::Unknown, |words| Value::list(&words.tricks))
+    }),
+    Column::total("sender", Kind::Text, "The domain that authenticated, on which the trust rests.", |row| {
+        Value::text(row.verification.as_ref().and_then(|found| found.sender.as_deref()))
+    }),
+    Column::total("trust_reason", Kind::Text, "Why its reports can be believed or not.", |row| {
+        Value::text(row.verification.as_ref().and_then(|found| found.trust_reason.as_deref()))
+    }),
+    Column::total(
+        "evidence",
+        Kind::Objects("method, subject, result, reason, facts"),
+        "What the results rest on.",
+        |row| {
+            let lines = row.verification.as_ref().map(|found| found.lines.as_slice()).unwrap_or_default();
+            Value::Objects(lines.iter().map(verification::object).collect())
+        },
+    ),
     Column::total("size_bytes", Kind::Count("bytes"), "As received.", |row| {
         Value::Count(row.stored.size_bytes)
     }),
@@ -306,6 +377,7 @@ fn show(context: &Context, arguments: &MessageShowArguments, out: &mut dyn Write
     let open = message.as_ref().filter(|_| !is_closed);
     let shown = Shown {
         unreadable: reader.unreadable(id)?,
+        verification: reader.verification(id)?,
         fields: open.map(|message| own_fields(message)).unwrap_or_default(),
         text: open.and_then(|message| text_of(message, limits::SHOWN_TEXT_BYTES)),
         stored,
@@ -339,11 +411,16 @@ fn print(
     }
     let facts: Vec<Fact> = FACTS
         .iter()
-        .filter(|fact| !matches!(fact.spec.name, "headers" | "text"))
+        .filter(|fact| !matches!(fact.spec.name, "headers" | "text" | "evidence"))
         .map(|fact| Fact { name: fact.spec.name, value: (fact.get)(shown).for_eyes(&zone).into_owned() })
         .collect();
     context.output.print(&Sheet::of_rows(head("Mail"), FACT_COLUMNS, &facts), &zone, out)?;
     writeln!(out)?;
+    if let Some(found) = shown.verification.as_ref().filter(|found| !found.lines.is_empty()) {
+        let sheet = Sheet::of_rows(head("Verification"), verification::EVIDENCE, &found.lines);
+        context.output.print(&sheet, &zone, out)?;
+        writeln!(out)?;
+    }
     let mut sheet = Sheet::of_rows(head("Parts"), PARTS, parts);
     sheet.notes = notes;
     context.output.print(&sheet, &zone, out)?;

@@ -61,6 +61,12 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
             print.answer(&reader.bounce_list(query)?, views::BOUNCE_LIST, views::BOUNCE_TOTALS, out)
         }
         View::Tls => print.answer(&reader.tls(query)?, views::TLS, views::TLS_TOTALS, out),
+        View::Authentication => print.answer(
+            &reader.authentication(query)?,
+            views::AUTHENTICATION,
+            views::AUTHENTICATION_TOTALS,
+            out,
+        ),
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
         }
@@ -109,7 +115,9 @@ impl Question {
                 ));
             }
         }
-        if filter.trust.is_some() && matches!(view, View::Probes | View::Bounces | View::BounceList) {
+        if filter.trust.is_some()
+            && matches!(view, View::Probes | View::Bounces | View::BounceList | View::Authentication)
+        {
             return Err(Failure::usage(
                 format!("--trust: `{}` counts no reports", view.name()),
                 "views of reports and `messages` take it",
@@ -122,6 +130,7 @@ impl Question {
                 View::Bounces | View::BounceList if option == "--source" => {
                     "--domain (of the recipient), --since, --until, --reporter, --result"
                 }
+                View::Authentication => "--domain, --since, --until, --result",
                 View::Tls if option == "--source" => "--domain, --since, --until, --reporter, --result",
                 _ => continue,
             };
@@ -204,6 +213,9 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             .collect(),
         // Reporters invent words: any may be asked for.
         View::Tls | View::Failures | View::Complaints | View::Bounces | View::BounceList => return Ok(()),
+        View::Authentication => {
+            vec!["pass", "fail", "none", "temperror", "permerror", "not-known", "waiting"]
+        }
         View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
@@ -239,6 +251,7 @@ impl View {
             Self::Bounces => "bounces",
             Self::BounceList => "bounce-list",
             Self::Tls => "tls",
+            Self::Authentication => "authentication",
             Self::Messages => "messages",
             Self::Probes => "probes",
         }
@@ -258,6 +271,7 @@ impl View {
             Self::Bounces => "Bounces and other notices",
             Self::BounceList => "Bounces by recipient",
             Self::Tls => "SMTP TLS reports",
+            Self::Authentication => "Authentication of mails received",
             Self::Messages => "Mails received",
             Self::Probes => "Probes",
         }
@@ -265,7 +279,10 @@ impl View {
 
     /// True for mails, bounces and probes, which have an instant instead of days.
     const fn is_of_instants(self) -> bool {
-        matches!(self, Self::Messages | Self::Probes | Self::Bounces | Self::BounceList)
+        matches!(
+            self,
+            Self::Messages | Self::Probes | Self::Bounces | Self::BounceList | Self::Authentication
+        )
     }
 
     /// The names of its columns.
@@ -285,6 +302,7 @@ impl View {
             Self::Bounces => names(views::BOUNCES),
             Self::BounceList => names(views::BOUNCE_LIST),
             Self::Tls => names(views::TLS),
+            Self::Authentication => names(views::AUTHENTICATION),
             Self::Messages => names(views::MESSAGES_RECEIVED),
             Self::Probes => names(views::PROBES),
         }

@@ -2,6 +2,7 @@
 //!
 //! Long, because it is one table: a column a line of thought, and all views beside each other.
 
+mod authentication;
 mod bounce;
 mod failure;
 mod tls;
@@ -15,6 +16,7 @@ use crate::summary::rows::{
     RecordTotals, ReporterRow, SourceRow, SummaryRow, SummaryTotals,
 };
 
+pub use authentication::{AUTHENTICATION, AUTHENTICATION_TOTALS};
 pub use bounce::{BOUNCE_LIST, BOUNCE_TOTALS, BOUNCES};
 pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use tls::{TLS, TLS_TOTALS};

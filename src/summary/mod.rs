@@ -2,6 +2,7 @@
 //!
 //! Field names are the names in JSON (docs/json-output.md): a contract.
 
+pub mod authentication;
 pub mod bounce;
 pub mod dns;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod simulate;
 pub mod tls;
 pub mod trust;
 
+pub use authentication::{AuthenticationRow, AuthenticationTotals, MethodCounts};
 pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
 pub use dns::{DnsEventRow, DnsFindingRow, DnsRecordRow, differences};
 pub use export::ExportRow;

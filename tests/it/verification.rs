@@ -9,7 +9,7 @@ use std::time::Duration;
 use mailsonde::authentication::dkim::{SigningKey, sign};
 use mailsonde::clock;
 use mailsonde::config::Settings;
-use mailsonde::mail::MessageId;
+use mailsonde::mail::{DomainName, MessageId};
 use mailsonde::store::{Reader, Store, StoredVerification, VerificationState};
 use mailsonde::summary::Trust;
 
@@ -164,6 +164,20 @@ fn reports_are_believed_by_who_sent_them() {
         counted(server.path()).as_u64().unwrap() > 0,
         "the true one counts, though the forged one came first"
     );
+
+    let shown = json(server.path(), &["messages", "show", &honest.to_string()]);
+    let facts = &shown["totals"];
+    assert_eq!((&facts["dmarc"], &facts["sender"]), (&"pass".into(), &"alpine.example".into()), "{facts}");
+    let evidence = facts["evidence"].as_array().unwrap();
+    assert!(evidence.iter().any(|line| line["method"] == "dkim" && line["result"] == "pass"), "{facts}");
+    let answer = json(server.path(), &["report", "authentication", "--domain", "alpine.example"]);
+    let totals = &answer["totals"];
+    assert_eq!((&totals["messages"], &totals["pass"], &totals["fail"]), (&2.into(), &1.into(), &1.into()));
+    let row = &answer["rows"].as_array().unwrap().iter().find(|row| row["dmarc"] == "fail").unwrap().clone();
+    assert_eq!((&row["spf_pass"], &row["dkim_pass"], &row["dkim_fail"]), (&1.into(), &0.into(), &0.into()));
+    let learnt = DomainName::parse("alpine.example").unwrap();
+    let selectors = reader(server.path()).arrival_selectors(&learnt, clock::now().day()).unwrap();
+    assert_eq!(selectors, ["s1"], "learnt of the one that passed");
 
     let tls = fixture("08-tls-report.eml");
     let bare = deliver(server.smtp, "x@alpine.example", &["tls@example.net"], tls.as_bytes()).unwrap();

@@ -1,6 +1,7 @@
 //! The reading side: answers as rows of [`crate::summary`], from a connection that cannot write.
 
 mod arrivals;
+mod authentication;
 mod bounce;
 mod export;
 mod failure;
@@ -28,8 +29,8 @@ use rusqlite::Connection;
 
 use super::{
     DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredVerification,
-    UnclaimedDomain, Verification, WatchedDomain, authentication, database, dns, domain, mailbox, raw,
-    source_name, unclaimed, upkeep, verify,
+    UnclaimedDomain, Verification, WatchedDomain, authentication as queue, database, dns, domain, mailbox,
+    raw, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
@@ -38,10 +39,11 @@ use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
 use crate::sources::Senders;
 use crate::summary::{
-    Answer, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow, ComplaintTotals, DnsEventRow,
-    DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow, FailureTotals, MessageRow, MessageSums,
-    MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals, Query, RecordRow, RecordTotals,
-    ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    Answer, AuthenticationRow, AuthenticationTotals, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow,
+    ComplaintTotals, DnsEventRow, DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow,
+    FailureTotals, MessageRow, MessageSums, MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals,
+    Query, RecordRow, RecordTotals, ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow,
+    TlsTotals,
 };
 
 pub use message::StoredMessage;
@@ -188,18 +190,27 @@ impl Reader {
         message::pending(&self.connection, after, limit)
     }
 
+    /// A row a day, author domain and result of DMARC of received mail, the newest day first. The result asked for is one
+    /// of DMARC, or `waiting`.
+    pub fn authentication(
+        &self,
+        query: &Query,
+    ) -> Result<Answer<AuthenticationRow, AuthenticationTotals>, StoreError> {
+        self.consistently(|connection| authentication::authentication(connection, query))
+    }
+
     /// At most `limit` messages that are to be verified at `now`, the longest due first.
     pub fn due_verifications(
         &self,
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<DueVerification>, StoreError> {
-        authentication::due(&self.connection, now, limit)
+        queue::due(&self.connection, now, limit)
     }
 
     /// What is kept of the verification of a message; nothing for one that is not to be verified.
     pub fn verification(&self, id: MessageId) -> Result<Option<StoredVerification>, StoreError> {
-        authentication::one(&self.connection, id)
+        queue::one(&self.connection, id)
     }
 
     /// Domains that are not watched and of which reports came, the most messages first.
