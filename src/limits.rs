@@ -655,6 +655,8 @@ pub const AUTHORITIES_SILENT: usize = 20;
 pub const CERTIFICATE_NAMES: usize = 5;
 /// Characters of a text of a certificate that are told.
 pub const CERTIFICATE_TEXT_CHARS: usize = 120;
+/// Reasons for what is not known that are told of one domain: a silent one has many of the same.
+pub const HEALTH_REASONS: usize = 12;
 /// Dialogues at one time, of all domains together.
 pub const DIALOGUES_AT_ONCE: usize = 20;
 /// TLSA records of a host that are looked at.

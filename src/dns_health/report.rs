@@ -64,6 +64,22 @@ impl Health {
         u64::try_from(count).unwrap_or(u64::MAX)
     }
 
+    /// Why checks ended "not known", each reason with the codes of these checks, in the order of the catalogue.
+    pub fn not_known(&self) -> Vec<(String, Vec<&'static str>)> {
+        let mut all: Vec<(String, Vec<&'static str>)> = Vec::new();
+        for checked in &self.checks {
+            let State::NotKnown { cause, detail } = &checked.state else { continue };
+            let reason = if detail.is_empty() { cause.clone() } else { format!("{cause}: {detail}") };
+            let code = checked.code.code;
+            match all.iter_mut().find(|(other, _)| *other == reason) {
+                Some((_, codes)) if codes.contains(&code) => {}
+                Some((_, codes)) => codes.push(code),
+                None => all.push((reason, vec![code])),
+            }
+        }
+        all
+    }
+
     /// The worst severity found.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).max()

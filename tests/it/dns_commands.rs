@@ -183,6 +183,9 @@ fn silence_makes_no_record_missing() {
     }
     assert_eq!(answer["rows"][0]["code"], "DNS-UNREACHABLE");
     assert!(answer["totals"]["not_known"].as_u64().unwrap() > 5, "{}", answer["totals"]);
+    let told = run(folder.path(), &["dns", "check", "silent.com", "--zone", &zone]);
+    let reasons = told.stdout.split("  not known:\n").nth(1).unwrap_or_default();
+    assert!(reasons.contains("timeout") && reasons.contains("STS-FETCH"), "{}", told.stdout);
     let wrong = run(folder.path(), &["dns", "check", "example.com", "--zone", &zone, "--fail-on", "bad"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
 }

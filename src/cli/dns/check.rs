@@ -130,6 +130,16 @@ fn write_text(health: &Health, hosts: &[String], out: &mut dyn Write) -> std::io
             writeln!(out, "           see: {}", finding.code.standard)?;
         }
     }
+    let reasons = health.not_known();
+    if !reasons.is_empty() {
+        writeln!(out, "\n  not known:")?;
+    }
+    for (reason, codes) in reasons.iter().take(limits::HEALTH_REASONS) {
+        writeln!(out, "  {} ({})", escape::terminal(reason), codes.join(", "))?;
+    }
+    if let Some(more) = reasons.len().checked_sub(limits::HEALTH_REASONS).filter(|more| *more > 0) {
+        writeln!(out, "  and {more} more reasons")?;
+    }
     if !hosts.is_empty() {
         writeln!(out, "\n  what the MX hosts say:")?;
     }
