@@ -331,6 +331,8 @@ pub const TOKENS_OF_TEXT: usize = 50;
 pub const SOURCE_OVERRIDES: usize = 100_000;
 /// Bytes of that file.
 pub const SOURCE_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of a file that tells countries or networks; the largest that are sold have some hundred million.
+pub const PLACES_FILE_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Bytes of a configuration file.
 pub const CONFIG_BYTES: u64 = 1024 * 1024;

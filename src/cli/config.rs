@@ -9,6 +9,7 @@ use crate::cli::args::ConfigCommand;
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::example::EXAMPLE;
+use crate::config::places;
 use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
@@ -54,6 +55,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     }
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     settings.dns.source()?;
+    places::check(&settings)?;
     let unusable: Vec<String> = settings
         .secrets()
         .filter_map(|(table, secret)| secret.read().err().map(|error| format!("{table}: {error}")))

@@ -132,6 +132,11 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         match error {
             ConfigError::Faults(faults) => Self::Config(faults),
+            ConfigError::Places { .. } => Self::usage(
+                error.to_string(),
+                "a country file is GeoLite2-Country.mmdb, a network file GeoLite2-ASN.mmdb or the like; take the key out to go \
+                 without",
+            ),
             other => Self::usage(
                 other.to_string(),
                 "name another file with --config, or see `mailsonde config example`",

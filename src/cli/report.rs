@@ -14,6 +14,7 @@ use crate::cli::fail_if::FailIf;
 use crate::cli::period;
 use crate::clock::Timestamp;
 use crate::config::fault::nearest;
+use crate::config::places::places;
 use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
 use crate::render::{Column, Head, Sheet, policies, views};
@@ -38,7 +39,10 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Summary => print.answer(&reader.summary(query)?, views::SUMMARY, views::SUMMARY_TOTALS, out),
         View::Sources => {
             let senders = crate::config::senders::senders(&context.settings()?)?;
-            print.answer(&reader.sources_by(query, &senders)?, views::SOURCES, views::SUMS, out)
+            let (places, faults) = places(&context.settings()?);
+            let mut answer = reader.sources_by(query, &senders, &places)?;
+            answer.notes.extend(faults);
+            print.answer(&answer, views::SOURCES, views::SUMS, out)
         }
         View::Policies => {
             print.answer(&reader.policies(query)?, policies::POLICIES, policies::POLICY_TOTALS, out)

@@ -9,6 +9,7 @@ use crate::cli::args::{BackupArguments, EraseArguments, ExportArguments, FilterA
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::report::{Question, read_domain};
+use crate::config::places::places;
 use crate::config::senders::senders;
 use crate::daemon::keys;
 use crate::mail::Address;
@@ -317,12 +318,17 @@ pub fn export(context: &Context, arguments: &ExportArguments, out: &mut dyn Writ
         ..FilterArguments::default()
     };
     let question = Question::of(context, View::Records, &filter)?;
-    let senders = senders(&context.settings()?)?;
+    let settings = context.settings()?;
+    let senders = senders(&settings)?;
+    let (places, faults) = places(&settings);
+    for fault in faults {
+        tracing::warn!("{fault}");
+    }
     let reader = context.open_reader()?;
     if is_csv {
         export::write_csv_names(out)?;
     }
-    reader.export(&question.query, &senders, |row| -> Result<(), Failure> {
+    reader.export(&question.query, &senders, &places, |row| -> Result<(), Failure> {
         if is_csv {
             export::write_csv(row, out)?;
         } else {

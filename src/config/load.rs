@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::fault::Fault;
 use crate::config::settings::Settings;
 use crate::limits;
+use crate::sources::PlacesFault;
 
 /// The places that are looked at without `--config`, in order.
 pub const PLACES: [&str; 2] = ["mailsonde.toml", "/etc/mailsonde/mailsonde.toml"];
@@ -24,6 +25,16 @@ pub enum ConfigError {
     /// The file is far too large for a configuration.
     #[error("configuration {0}: larger than 1 MiB; is it the right file?")]
     TooLarge(PathBuf),
+    /// A file that tells countries or networks cannot be used.
+    #[error("[sources] {key}: {path}: {cause}")]
+    Places {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        cause: PlacesFault,
+    },
     /// The file has faults, each with its place.
     #[error("{} in the configuration", count(.0.len()))]
     Faults(Vec<Fault>),

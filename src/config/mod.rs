@@ -9,6 +9,7 @@ pub mod fault;
 pub mod file;
 pub mod load;
 pub mod mailbox;
+pub mod places;
 pub mod secret;
 mod sections;
 pub mod senders;

@@ -65,6 +65,8 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     if let Some(sources) = root.section("sources") {
         settings.sources_file = sources.path("file", "/etc/mailsonde/senders.txt");
         settings.resolves_sources = sources.flag("resolve").unwrap_or(false);
+        settings.country_database = sources.path("country_database", "/var/lib/GeoIP/GeoLite2-Country.mmdb");
+        settings.network_database = sources.path("network_database", "/var/lib/GeoIP/GeoLite2-ASN.mmdb");
         sources.finish();
     }
     if let Some(web) = root.section("web") {

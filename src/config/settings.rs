@@ -49,6 +49,10 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// A file with names of senders that stands over ours.
     pub sources_file: Option<PathBuf>,
+    /// The MaxMind DB file that tells the country of a source.
+    pub country_database: Option<PathBuf>,
+    /// The MaxMind DB file that tells whose network a source is in.
+    pub network_database: Option<PathBuf>,
     /// Whether `serve` looks up the names of sources.
     pub resolves_sources: bool,
     /// Where the dashboard will listen.
@@ -236,6 +240,8 @@ impl Settings {
             dns: DnsSettings::with_defaults(),
             authentication: AuthenticationSettings { verifies: true, trusted_hosts: Vec::new() },
             sources_file: None,
+            country_database: None,
+            network_database: None,
             resolves_sources: false,
             web_address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8025)),
             notes: Vec::new(),

@@ -63,7 +63,8 @@ pub enum Show {
     Whole,
     /// Always there; cut with an ellipsis down to this many cells.
     Cut(u16),
-    /// Left out first, the higher the number the earlier (from 5 on also where it would cut others); else
+    /// Left out first, the higher the number the earlier (from 5 on also where it would cut others, from 20 on also without a
+    /// value in any row); else
     /// as [`Self::Cut`] with these cells (0: in full).
     Spare(u8, u16),
     /// Never in a table: only in the formats for programs.

@@ -2,7 +2,7 @@
 //!
 //! CSV has its columns in the order of that program's aggregate CSV (lists joined by `,`, errors and comments by
 //! `|`, yes and no as `True` and `False`, times as `2026-03-01 00:00:00` UTC), then ours. JSON lines have the same
-//! names with the types of JSON. What we do not know (country, reverse DNS) stays empty, never guessed.
+//! names with the types of JSON. What we do not know stays empty, never guessed.
 
 use std::io::{self, Write};
 
@@ -61,7 +61,7 @@ impl Cell {
 }
 
 /// The names, in order: those of parsedmarc's aggregate CSV, then ours.
-pub const NAMES: [&str; 46] = [
+pub const NAMES: [&str; 49] = [
     "xml_schema",
     "org_name",
     "org_email",
@@ -84,6 +84,9 @@ pub const NAMES: [&str; 46] = [
     "source_base_domain",
     "source_name",
     "source_type",
+    "source_asn",
+    "source_as_name",
+    "source_as_domain",
     "count",
     "spf_aligned",
     "dkim_aligned",
@@ -126,7 +129,7 @@ fn results<'r>(
 }
 
 /// The cells of a row, in the order of [`NAMES`].
-fn cells(row: &ExportRow) -> [Cell; 46] {
+fn cells(row: &ExportRow) -> [Cell; 49] {
     let [adkim, aspf, p, sp, pct, fo, np, testing, discovery_method] = &row.policy;
     let comments =
         row.reasons.iter().map(|(_, comment)| comment.clone().unwrap_or_else(|| "none".to_owned()));
@@ -150,11 +153,14 @@ fn cells(row: &ExportRow) -> [Cell; 46] {
         text(pct),
         text(fo),
         text(&row.source_ip),
-        Cell::Nothing,
-        Cell::Nothing,
+        text(&row.place.country),
+        text(&row.source_name),
         Cell::Nothing,
         text(&row.source_organisation),
         Cell::text(row.source_kind),
+        row.place.as_number.map_or(Cell::Nothing, |number| Cell::Count(number.into())),
+        text(&row.place.as_name),
+        text(&row.place.as_domain),
         row.count.map_or(Cell::Nothing, Cell::Count),
         Cell::Flag(row.spf_aligned),
         Cell::Flag(row.dkim_aligned),
@@ -240,6 +246,8 @@ mod tests {
             policy: std::array::from_fn(|at| (at == 2).then(|| "none".to_owned())),
             generator: None,
             source_ip: Some("192.0.2.1".to_owned()),
+            source_name: None,
+            place: crate::sources::Place::default(),
             source_organisation: None,
             source_kind: Some("own"),
             count: Some(2),

@@ -31,6 +31,8 @@ pub struct TableOptions {
 const GAP: u16 = 2;
 /// From this rank on a column is an extra: shown where no other one has to be cut for it.
 const EXTRA: u8 = 5;
+/// Columns from this rank on are there only for those who set something up: without a value they are not shown at all.
+const RARE: u8 = 20;
 /// Cells up to which a text is worth the place of an extra.
 const READABLE: u16 = 60;
 
@@ -235,6 +237,7 @@ fn tone(name: &str, value: &Value<'_>) -> Tone {
 
 /// Gives every column its width; takes out those without room and returns their headings.
 fn fit(columns: &mut Vec<GridColumn>, width: Option<u16>) -> Vec<&'static str> {
+    columns.retain(|column| !column.is_empty || column.rank().is_none_or(|rank| rank < RARE));
     let Some(width) = width.map(u32::from) else {
         for column in columns {
             column.width = column.natural;

@@ -205,6 +205,30 @@ pub static SOURCES: &[Column<SourceRow>] = &[
         "Whose it is: of the table of senders, else the domain that passes; null where nothing tells.",
         |row| Value::text(row.source_organisation.as_deref()),
     ),
+    Column::new(
+        "source_country",
+        "country",
+        Kind::Text,
+        Show::Spare(20, 0),
+        "Its country, ISO 3166-1; null while not known: see `[sources] country_database`.",
+        |row| Value::text(row.place.country.as_deref()),
+    ),
+    Column::new(
+        "source_as_number",
+        "as",
+        Kind::Count("number"),
+        Show::Never,
+        "Number of the autonomous system that announces it; null while not known: see `[sources] network_database`.",
+        |row| Value::count(row.place.as_number.map(u64::from)),
+    ),
+    Column::new(
+        "source_as_name",
+        "network",
+        Kind::Text,
+        Show::Spare(21, 14),
+        "Name of that autonomous system.",
+        |row| Value::text(row.place.as_name.as_deref()),
+    ),
     Column::new("messages", "messages", MESSAGES, Show::Whole, "Messages as reported.", |row| {
         Value::Count(row.messages)
     }),

@@ -5,7 +5,9 @@
 //! The names of senders are a table of ours ([`Senders`]), over which a file of the user's stands.
 
 pub mod judge;
+pub mod places;
 pub mod senders;
 
 pub use judge::{Clues, Domain, Identity, identify};
+pub use places::{Place, Places, PlacesFault, Question};
 pub use senders::{Kind, Senders, SendersFault};

@@ -1,6 +1,7 @@
 //! One record of an aggregate report with everything that its report says: a row of `db export`.
 
 use crate::clock::Timestamp;
+use crate::sources::Place;
 use crate::summary::AuthResultRow;
 
 /// One counted record with its report.
@@ -30,6 +31,10 @@ pub struct ExportRow {
     pub generator: Option<String>,
     /// The source address, or the text in its place.
     pub source_ip: Option<String>,
+    /// Its name in DNS, which leads back to it.
+    pub source_name: Option<String>,
+    /// Where it is and whose network announces it.
+    pub place: Place,
     /// Whose it is.
     pub source_organisation: Option<String>,
     /// What it is.

@@ -1,6 +1,7 @@
 //! One struct a view. Times are UTC; `None` is "not known" and null in JSON.
 
 use crate::clock::Timestamp;
+use crate::sources::Place;
 use crate::summary::TrustShares;
 
 /// An answer: rows, totals of all rows (also of those cut by the limit), and remarks.
@@ -114,6 +115,8 @@ pub struct SourceRow {
     pub source_ip: Option<String>,
     /// Its name in DNS, which leads back to it; `None` while not known.
     pub source_name: Option<String>,
+    /// Where it is and whose network announces it, if the user has files that tell.
+    pub place: Place,
     /// Whose it is; `None` where nothing tells.
     pub source_organisation: Option<String>,
     /// What it is, a word of [`crate::sources::Kind`]; `None` where nothing tells.

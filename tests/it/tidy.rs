@@ -50,7 +50,8 @@ const PURE: [&str; 9] =
     ["mail", "reports", "sources", "dns_health", "probe", "classify", "summary", "alert", "render"];
 
 /// Where a crate may be named: a folder, or a file, below `src`.
-const OWNED_CRATES: [(&str, &[&str]); 18] = [
+const OWNED_CRATES: [(&str, &[&str]); 19] = [
+    ("maxminddb", &["sources"]),
     ("mail_auth", &["authentication"]),
     ("ureq", &["mailbox/oauth"]),
     ("httparse", &["dns_health/gather"]),

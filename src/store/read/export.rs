@@ -8,7 +8,7 @@ use super::records::{self, Lists};
 use super::scope::{Scope, trust_of};
 use crate::clock::Timestamp;
 use crate::mail::MessageId;
-use crate::sources::{Clues, Domain, Senders, identify};
+use crate::sources::{Clues, Domain, Place, Places, Senders, identify};
 use crate::summary::{ExportRow, Query};
 
 const ROWS: &str = "SELECT r.reporter_id, r.version, r.org_name, r.email, r.extra_contact_info, r.written_id,
@@ -28,7 +28,7 @@ const ROWS: &str = "SELECT r.reporter_id, r.version, r.org_name, r.email, r.extr
 pub(super) fn export<E: From<StoreError>>(
     connection: &Connection,
     query: &Query,
-    senders: &Senders,
+    known: (&Senders, &Places),
     mut each: impl FnMut(&ExportRow) -> Result<(), E>,
 ) -> Result<u64, E> {
     let scope = Scope::of(connection, query)?;
@@ -46,7 +46,7 @@ pub(super) fn export<E: From<StoreError>>(
             }
             let trust = trust_of(row, 30)?;
             if scope.trust.asks_for(trust) && is_asked(&scope, domain.authors.as_ref(), row)? {
-                each(&to_row(row, &domain.name, &mut lists, senders)?)?;
+                each(&to_row(row, &domain.name, &mut lists, known)?)?;
                 exported += 1;
             }
         }
@@ -73,7 +73,7 @@ fn to_row(
     row: &Row<'_>,
     domain: &str,
     lists: &mut Lists<'_>,
-    senders: &Senders,
+    (senders, places): (&Senders, &Places),
 ) -> Result<ExportRow, StoreError> {
     let is_pass = |at: usize| -> Result<bool, StoreError> { Ok(row.get_ref(at)?.as_str()? == "pass") };
     let address: Option<Vec<u8>> = row.get(12)?;
@@ -96,6 +96,8 @@ fn to_row(
         policy,
         generator: row.get(14)?,
         source_ip: address.as_deref().map(source::read_text),
+        source_name: None,
+        place: Place::default(),
         source_organisation: None,
         source_kind: None,
         count: messages,
@@ -127,6 +129,10 @@ fn to_row(
         ..Clues::default()
     };
     let identity = identify(&clues, senders);
+    exported.place = clues.ip.map(|ip| places.of(ip)).unwrap_or_default();
+    if let Some(address) = &address {
+        exported.source_name = lists.source_name(address)?;
+    }
     exported.source_organisation = identity.organisation;
     exported.source_kind = identity.kind.map(crate::sources::Kind::as_str);
     Ok(exported)

@@ -37,7 +37,7 @@ use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
-use crate::sources::Senders;
+use crate::sources::{Places, Senders};
 use crate::summary::{
     Answer, AuthenticationRow, AuthenticationTotals, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow,
     ComplaintTotals, DnsEventRow, DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow,
@@ -95,16 +95,17 @@ impl Reader {
 
     /// A row a source address, sorted by messages.
     pub fn sources(&self, query: &Query) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
-        self.sources_by(query, Senders::shipped())
+        self.sources_by(query, Senders::shipped(), &Places::default())
     }
 
-    /// As [`Self::sources`], with the organisations of another table.
+    /// As [`Self::sources`], with the organisations of another table, countries and networks.
     pub fn sources_by(
         &self,
         query: &Query,
         senders: &Senders,
+        places: &Places,
     ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
-        self.consistently(|connection| sources::sources(connection, query, senders))
+        self.consistently(|connection| sources::sources(connection, query, (senders, places)))
     }
 
     /// The mail that reports tell of, a row a source, author domain and set of raw results, sorted by messages; the
@@ -306,10 +307,11 @@ impl Reader {
         &self,
         query: &Query,
         senders: &Senders,
+        places: &Places,
         each: impl FnMut(&ExportRow) -> Result<(), E>,
     ) -> Result<u64, E> {
         let tx = self.connection.unchecked_transaction().map_err(StoreError::from)?;
-        export::export(&tx, query, senders, each)
+        export::export(&tx, query, (senders, places), each)
     }
 
     /// What belongs to a mailbox or a domain; `keys` find what stands under a pseudonym. Reads every mail for a mailbox.

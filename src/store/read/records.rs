@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, Row};
 
-use super::super::{StoreError, source};
+use super::super::{StoreError, source, source_name};
 use super::message::count;
 use super::scope::{self, Range, ReportKind, Scope, SortKey, trust_of};
 use crate::clock::Timestamp;
@@ -32,12 +32,13 @@ pub(super) struct Lists<'a> {
     connection: &'a Connection,
     auth_results: HashMap<i64, Vec<AuthResultRow>>,
     reasons: HashMap<i64, Vec<(String, Option<String>)>>,
+    names: HashMap<Vec<u8>, Option<String>>,
 }
 
 impl<'a> Lists<'a> {
     /// No list yet.
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, auth_results: HashMap::new(), reasons: HashMap::new() }
+        Self { connection, auth_results: HashMap::new(), reasons: HashMap::new(), names: HashMap::new() }
     }
 
     /// The raw results of a list.
@@ -63,6 +64,19 @@ impl<'a> Lists<'a> {
         }
         self.auth_results.insert(id, list.clone());
         Ok(list)
+    }
+
+    /// The name of a source address.
+    pub(super) fn source_name(&mut self, address: &[u8]) -> Result<Option<String>, StoreError> {
+        if let Some(known) = self.names.get(address) {
+            return Ok(known.clone());
+        }
+        let name = source_name::name(self.connection, address)?;
+        if self.names.len() >= LISTS {
+            self.names.clear();
+        }
+        self.names.insert(address.to_vec(), name.clone());
+        Ok(name)
     }
 
     /// The reasons of a list.

@@ -8,7 +8,7 @@ use super::super::{StoreError, source, source_name};
 use super::reports::sums_key;
 use super::rows::{self, CountedRow};
 use super::scope::{self, Range, ReportKind, Scope, SortKey};
-use crate::sources::{Clues, Domain, Senders, identify};
+use crate::sources::{Clues, Domain, Places, Senders, identify};
 use crate::summary::{Answer, MessageSums, Query, SourceRow, TrustShares};
 
 const PASSED: &str = "SELECT method, domain FROM auth_result
@@ -84,7 +84,7 @@ impl Seen {
 pub(super) fn sources(
     connection: &Connection,
     query: &Query,
-    senders: &Senders,
+    (senders, places): (&Senders, &Places),
 ) -> Result<Answer<SourceRow, MessageSums>, StoreError> {
     let scope = Scope::of(connection, query)?;
     let mut by_source: HashMap<Box<[u8]>, Seen> = HashMap::new();
@@ -127,7 +127,7 @@ pub(super) fn sources(
         let limit = query.limit.unwrap_or(crate::limits::ANSWER_ROWS);
         let more = seen.len().saturating_sub(limit);
         seen.truncate(limit);
-        let rows = Lists::new(connection, &scope, senders).rows_of(seen)?;
+        let rows = Lists::new(connection, &scope, (senders, places)).rows_of(seen)?;
         let cut = u64::try_from(more).unwrap_or(u64::MAX);
         return answer(connection, &scope, rows, totals, (range, trust), cut);
     }
@@ -136,7 +136,7 @@ pub(super) fn sources(
     if column.trim_start_matches(['-', '+']) == "source_ip" {
         seen.sort_by(|(a, _), (b, _)| if column.starts_with('-') { b.cmp(a) } else { a.cmp(b) });
     }
-    let mut rows = Lists::new(connection, &scope, senders).rows_of(seen)?;
+    let mut rows = Lists::new(connection, &scope, (senders, places)).rows_of(seen)?;
     scope::sort(&mut rows, query, key_of);
     let cut = scope::cut(&mut rows, query);
     answer(connection, &scope, rows, totals, (range, trust), cut)
@@ -161,6 +161,7 @@ struct Lists<'a> {
     connection: &'a Connection,
     scope: &'a Scope,
     senders: &'a Senders,
+    places: &'a Places,
     passed: HashMap<i64, Vec<(bool, String)>>,
     ways: HashMap<i64, Way>,
 }
@@ -173,8 +174,12 @@ struct Way {
 }
 
 impl<'a> Lists<'a> {
-    fn new(connection: &'a Connection, scope: &'a Scope, senders: &'a Senders) -> Self {
-        Self { connection, scope, senders, passed: HashMap::new(), ways: HashMap::new() }
+    fn new(
+        connection: &'a Connection,
+        scope: &'a Scope,
+        (senders, places): (&'a Senders, &'a Places),
+    ) -> Self {
+        Self { connection, scope, senders, places, passed: HashMap::new(), ways: HashMap::new() }
     }
 
     /// Turns what was seen into rows.
@@ -242,6 +247,7 @@ impl<'a> Lists<'a> {
         Ok(SourceRow {
             source_ip: address.map(source::read_text),
             source_name: name,
+            place: clues.ip.map(|ip| self.places.of(ip)).unwrap_or_default(),
             source_organisation: identity.organisation,
             kind: identity.kind.map(crate::sources::Kind::as_str),
             evidence: identity.evidence,
@@ -292,6 +298,9 @@ fn key_of(row: &SourceRow, column: &str) -> Option<SortKey> {
         "first" => row.first.into(),
         "last" => row.last.into(),
         "source_name" => SortKey::from(&row.source_name),
+        "source_country" => SortKey::from(&row.place.country),
+        "source_as_number" => row.place.as_number.map_or(SortKey::Nothing, |number| u64::from(number).into()),
+        "source_as_name" => SortKey::from(&row.place.as_name),
         "source_organisation" => SortKey::from(&row.source_organisation),
         "kind" => row.kind.map_or(SortKey::Nothing, SortKey::from),
         "evidence" => SortKey::List(row.evidence.clone()),

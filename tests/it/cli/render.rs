@@ -76,6 +76,7 @@ fn sources() -> Answer<SourceRow, MessageSums> {
     let row = |ip: Option<&str>, messages, pass| SourceRow {
         source_ip: ip.map(str::to_owned),
         source_name: None,
+        place: mailsonde::sources::Place::default(),
         source_organisation: None,
         kind: None,
         evidence: Vec::new(),
@@ -374,7 +375,7 @@ fn json_names_are_the_contract() {
         ),
         (
             "sources",
-            "source_ip source_name source_organisation messages dmarc_pass dmarc_fail spf_aligned dkim_aligned spf_domains dkim_domains first last kind evidence",
+            "source_ip source_name source_organisation source_country source_as_number source_as_name messages dmarc_pass dmarc_fail spf_aligned dkim_aligned spf_domains dkim_domains first last kind evidence",
         ),
         (
             "records",

@@ -2,7 +2,7 @@
 
 use mailsonde::mail::MessageId;
 use mailsonde::probe::token::KeyRing;
-use mailsonde::sources::Senders;
+use mailsonde::sources::{Places, Senders};
 use mailsonde::store::{MessageRef, Reader, Store, StoreError, pack};
 use mailsonde::summary::{Query, Trust, TrustAsked, TrustShares};
 
@@ -53,7 +53,7 @@ fn views(reader: &Reader, query: &Query) -> Vec<Counted> {
         exported += row.count.unwrap_or(0);
         Ok(())
     };
-    reader.export(query, Senders::shipped(), export).unwrap();
+    reader.export(query, Senders::shipped(), &Places::default(), export).unwrap();
     let summary = of("summary", reader.summary(query), |_, totals| totals.sums.messages);
     let shares = summary.2;
     let complaints = Query { result: Some("abuse".to_owned()), ..query.clone() };

@@ -8,6 +8,8 @@ pub(crate) mod dns;
 #[cfg(test)]
 pub(crate) mod dovecot;
 #[cfg(test)]
+pub(crate) mod mmdb;
+#[cfg(test)]
 pub(crate) mod program;
 #[cfg(test)]
 pub(crate) mod sink;
