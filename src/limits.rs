@@ -486,6 +486,8 @@ pub const DNS_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 // ---- Health checks of DNS ----
 
+/// Questions to DNS for the records of one domain that `setup` looks at; a usual one asks 15.
+pub const SETUP_QUESTIONS: usize = 100;
 /// Questions to DNS for the check of one domain; a usual one asks 60, one with every record and a deep SPF tree 250.
 pub const HEALTH_QUESTIONS: usize = 600;
 /// Whole time of the check of one domain.

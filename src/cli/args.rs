@@ -2,9 +2,13 @@
 //!
 //! Nothing stands here that does not work.
 
+mod setup;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use setup::{CheckArguments, SetupArguments};
 
 /// The examples of the program as a whole.
 const EXAMPLES: &str = "\
@@ -69,6 +73,8 @@ pub enum Format {
     Markdown,
     /// A self-contained page.
     Html,
+    /// Lines of a zone file, of `setup` only.
+    Zone,
 }
 
 /// When tables are coloured.
@@ -181,6 +187,28 @@ Examples:
   mailsonde dns spf example.com --ip 192.0.2.1     what it says to a mail from there, and why
   mailsonde dns simulate example.com --spf 'v=spf1 mx -all' --since 30d")]
     Dns(DnsArguments),
+    /// Print the DNS records that bring reports about a domain here, whole, and prove that they do
+    #[command(after_help = "\
+Examples:
+  mailsonde setup example.com                      what to publish: their records with our address in them
+  mailsonde setup example.com --format zone        the same as lines of a zone file
+  mailsonde setup --ruf --address 203.0.113.25     the domains of the configuration, failure reports too
+  mailsonde setup example.com --verify             is all of it in force, and does mail arrive?
+
+What stands in DNS stays: tags, order, addresses of others. What DNS does not say is not known, and nothing is
+proposed for it. Exit code 1 if anything is to be done, or with --verify if any step is not proven.")]
+    Setup(SetupArguments),
+    /// Say in one line how a domain does, for Nagios, Icinga, Checkmk and the like
+    #[command(after_help = "\
+Examples:
+  mailsonde check example.com
+  mailsonde check example.com --warn warnings=~: --crit failing_percent=20
+  mailsonde check example.com --warn report_age_hours=48 --crit report_age_hours=96 --since 14d
+
+Exit codes here are those of plug-ins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. A threshold is METRIC=RANGE; a range is
+10 (0 to 10), 10: (10 or more), ~:10 (10 or less), 10:20, or @10:20 (alarm inside). Metrics: criticals, errors,
+warnings, not_known, failing_percent, messages, report_age_hours.")]
+    Check(CheckArguments),
     /// Check the configuration, or print an example of one
     #[command(
         subcommand,

@@ -122,5 +122,6 @@ fn require_store(path: &Path) -> Result<(), Failure> {
     }
     let shown: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Err(Failure::run(format!("no database at {}", shown.display()))
-        .hint("`mailsonde import PATH` or `mailsonde serve` makes one; --db names another"))
+        .hint("`mailsonde import PATH` or `mailsonde serve` makes one; --db names another")
+        .hint("`mailsonde setup DOMAIN` prints the DNS records that bring reports here"))
 }

@@ -8,6 +8,7 @@ pub mod watch;
 
 use std::future::Future;
 use std::io::{BufRead as _, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cli::args::{DnsArguments, DnsCommand};
@@ -36,21 +37,24 @@ pub fn run(context: &Context, arguments: &DnsArguments, out: &mut dyn Write) -> 
 ///
 /// Errors: wrong configuration, a zone file that cannot be read, no server.
 pub fn resolver(context: &Context, arguments: &DnsArguments) -> Result<Arc<dyn Resolve>, Failure> {
-    resolver_for(context, arguments, false)
+    resolver_of(context, arguments.zone.as_deref())
+}
+
+/// Who answers: this zone file, else the `[dns]` of the configuration.
+///
+/// Errors: as [`resolver`].
+pub fn resolver_of(context: &Context, zone: Option<&Path>) -> Result<Arc<dyn Resolve>, Failure> {
+    resolver_for(context, zone, false)
 }
 
 /// The same; `is_check`: for health checks, which want to know what DNSSEC says.
-fn resolver_for(
-    context: &Context,
-    arguments: &DnsArguments,
-    is_check: bool,
-) -> Result<Arc<dyn Resolve>, Failure> {
+fn resolver_for(context: &Context, zone: Option<&Path>, is_check: bool) -> Result<Arc<dyn Resolve>, Failure> {
     let mut settings = context.settings()?.dns;
-    if let Some(path) = &arguments.zone {
+    if let Some(path) = zone {
         if let Err(error) = std::fs::metadata(path) {
             return Err(Failure::run(format!("cannot read {}: {error}", path.display())));
         }
-        settings.zone = Some(ZoneSource::File(path.clone()));
+        settings.zone = Some(ZoneSource::File(path.to_owned()));
     }
     match settings.source()? {
         DnsSource::Zones(zones) => Ok(Arc::new(*zones)),
@@ -69,13 +73,13 @@ fn resolver_for(
 /// Errors: as of [`resolver`].
 pub fn means(
     context: &Context,
-    arguments: &DnsArguments,
+    zone: Option<&Path>,
     is_only_dns: bool,
     is_smtp: bool,
 ) -> Result<Means, Failure> {
-    let resolver = resolver_for(context, arguments, true)?;
+    let resolver = resolver_for(context, zone, true)?;
     let settings = context.settings()?;
-    let has_zones = arguments.zone.is_some() || settings.dns.zone.is_some();
+    let has_zones = zone.is_some() || settings.dns.zone.is_some();
     let means = if has_zones || is_only_dns {
         Means::of_dns(resolver)
     } else {

@@ -17,6 +17,8 @@ pub enum Exit {
     Fine,
     /// 1: it ran and found something at or above the asked level.
     Findings,
+    /// The exit code of a monitoring plug-in, which has a meaning of its own: of `check` alone.
+    Plugin(u8),
 }
 
 impl Exit {
@@ -77,6 +79,23 @@ impl Failure {
         }
     }
 
+    /// The problem and its first hint in one line, for outputs that have only one.
+    pub fn in_one_line(&self) -> String {
+        let of = |message: &str, hint: Option<&str>| match hint {
+            Some(hint) => format!("{message}; hint: {hint}"),
+            None => message.to_owned(),
+        };
+        match self {
+            Self::Usage(problem) | Self::Run(problem) => {
+                of(&problem.message, problem.hints.first().map(String::as_str))
+            }
+            Self::Config(faults) => {
+                faults.first().map_or_else(String::new, |fault| of(&fault.to_string(), fault.hint.as_deref()))
+            }
+            Self::ClosedPipe => "the output was closed".to_owned(),
+        }
+    }
+
     /// Writes `error:` and `hint:` lines.
     fn write(&self, err: &mut dyn Write) -> std::io::Result<()> {
         match self {
@@ -109,6 +128,7 @@ pub fn conclude(outcome: Result<Exit, Failure>, err: &mut dyn Write) -> ExitCode
     match outcome {
         Ok(Exit::Fine) => ExitCode::SUCCESS,
         Ok(Exit::Findings) => ExitCode::from(1),
+        Ok(Exit::Plugin(code)) => ExitCode::from(code),
         Err(failure) => {
             // With standard error closed the code alone must do.
             let _ = failure.write(err);

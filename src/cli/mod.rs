@@ -4,6 +4,7 @@
 //! of [`exit`] are contracts.
 
 pub mod args;
+pub mod check;
 pub mod config;
 pub mod context;
 pub mod db;
@@ -20,6 +21,7 @@ pub mod period;
 pub mod probe;
 pub mod report;
 pub mod serve;
+pub mod setup;
 pub mod upkeep;
 
 use std::ffi::OsString;
@@ -29,22 +31,50 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::cli::args::{Arguments, Command, ProbeCommand};
+use crate::cli::args::{Arguments, Command, Format, ProbeCommand};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
+use crate::render::plugin;
 
 /// Runs one command and returns the exit code of the process.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => exit::conclude(dispatch(arguments), &mut io::stderr().lock()),
+        Err(error) if error.exit_code() != 0 && is_plugin(&arguments) => {
+            // To monitoring, 2 would be an alarm about the domain.
+            let text = error.render().to_string();
+            let reason = text.lines().next().unwrap_or_default();
+            let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+            let outcome = check::unknown(reason, &mut io::stdout().lock());
+            let outcome = outcome.map(|()| Exit::Plugin(plugin::Status::Unknown.code()));
+            exit::conclude(outcome.map_err(Failure::from), &mut io::stderr().lock())
+        }
         Err(error) => refuse(&error),
     }
+}
+
+/// True if the command is `check`, also where its arguments are wrong.
+fn is_plugin(arguments: &[OsString]) -> bool {
+    let mut rest = arguments.iter().skip(1).map(|argument| argument.to_string_lossy());
+    while let Some(argument) = rest.next() {
+        if matches!(&*argument, "--config" | "--db" | "--format" | "--color") {
+            rest.next();
+        } else if !argument.starts_with('-') {
+            return argument == "check";
+        }
+    }
+    false
 }
 
 /// Calls the command.
 fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
     let context = Context::new(arguments.global);
     context.start_logging(matches!(arguments.command, Command::Serve(_)));
+    if context.output.format == Format::Zone && !matches!(arguments.command, Command::Setup(_)) {
+        let words = "one of: table, json, ndjson, csv, markdown, html";
+        return Err(Failure::usage("--format zone: only `setup` writes lines of a zone file", words));
+    }
     let out = &mut io::BufWriter::new(io::stdout().lock());
     match arguments.command {
         Command::Import(arguments) => import::run(&context, &arguments, out),
@@ -54,6 +84,8 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Domains(command) => domains::run(&context, &command, out),
         Command::Db(command) => db::run(&context, &command, out),
         Command::Dns(arguments) => dns::run(&context, &arguments, out),
+        Command::Check(arguments) => check::run(&context, &arguments, out),
+        Command::Setup(arguments) => setup::run(&context, &arguments, out),
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes) => probe::routes(&context, out),
         Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),

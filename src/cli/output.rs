@@ -41,7 +41,8 @@ impl Output {
     /// Errors: those of the writer.
     pub fn print(&self, sheet: &Sheet<'_>, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
         match self.format {
-            Format::Table => {
+            // `setup` writes its own zone lines, and every other command refuses the format.
+            Format::Table | Format::Zone => {
                 let options = TableOptions { width: self.width, color: self.color, zone: zone.clone() };
                 render::table::write(sheet, &options, out)?;
             }

@@ -10,6 +10,7 @@ use crate::cli::args::{FilterArguments, Format, ProbeSendArguments, ProbeShowArg
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::report::{Printer, Question};
+use crate::cli::setup::expect::with_nothing_stored;
 use crate::clock::{self, Timestamp};
 use crate::config::{RouteSettings, SenderTls};
 use crate::daemon::keys;
@@ -132,8 +133,10 @@ fn wait_for(store: &Store, token: &str, longest: Option<Duration>) -> Result<Sta
 /// Lists the probes sent, the newest first.
 pub fn list(context: &Context, filter: &FilterArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let question = Question::of(context, View::Probes, filter)?;
-    let answer = context.open_reader()?.probes(&question.query, context.now)?;
-    let print = Printer { context, question: &question, conditions: &[] };
+    let reader = context.open_reader()?;
+    let answer = reader.probes(&question.query, context.now)?;
+    let guide = if reader.is_empty()? { with_nothing_stored(&context.settings()?) } else { Vec::new() };
+    let print = Printer { context, question: &question, conditions: &[], guide: &guide };
     print.answer(&answer, views::PROBES, views::PROBE_TOTALS, out)
 }
 

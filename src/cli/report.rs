@@ -7,17 +7,18 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 
 use crate::classify::MessageKind;
-use crate::cli::args::{FilterArguments, ReportArguments, View};
+use crate::cli::args::{FilterArguments, Format, ReportArguments, View};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::fail_if::FailIf;
 use crate::cli::period;
+use crate::cli::setup::expect::with_nothing_stored;
 use crate::clock::Timestamp;
 use crate::config::fault::nearest;
 use crate::config::places::places;
 use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
-use crate::render::{Column, Head, Sheet, policies, views};
+use crate::render::{Column, Head, Sheet, escape, policies, views};
 use crate::store::MessageStatus;
 use crate::summary::{Answer, Query, Trust, TrustAsked};
 
@@ -34,7 +35,9 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
     }
     let reader = context.open_reader()?;
     let query = &question.query;
-    let print = Printer { context, question: &question, conditions: &conditions };
+    let is_empty = reader.is_empty()?;
+    let guide = if is_empty { with_nothing_stored(&context.settings()?) } else { Vec::new() };
+    let print = Printer { context, question: &question, conditions: &conditions, guide: &guide };
     match arguments.view {
         View::Summary => print.answer(&reader.summary(query)?, views::SUMMARY, views::SUMMARY_TOTALS, out),
         View::Sources => {
@@ -321,6 +324,8 @@ pub struct Printer<'p> {
     pub question: &'p Question,
     /// The conditions of `--fail-if`.
     pub conditions: &'p [FailIf],
+    /// What to do where nothing is stored at all: in the place of a table, beside other formats.
+    pub guide: &'p [String],
 }
 
 impl Printer<'_> {
@@ -337,7 +342,18 @@ impl Printer<'_> {
         for condition in self.conditions {
             found |= condition.holds(&sheet)?;
         }
-        match self.context.output.print(&sheet, &self.question.zone, out) {
+        let output = &self.context.output;
+        let is_for_eyes = output.format == Format::Table;
+        let printed = if is_for_eyes && !self.guide.is_empty() {
+            let mut lines = self.guide.iter().map(|line| escape::terminal(line));
+            lines.try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush())
+        } else {
+            output.print(&sheet, &self.question.zone, out)
+        };
+        if !is_for_eyes {
+            self.guide.iter().for_each(|line| output.remark(line));
+        }
+        match printed {
             // Whoever reads has seen enough: the answer to --fail-if stays.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
             other => other?,

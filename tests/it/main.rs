@@ -74,6 +74,10 @@ mod suites;
 #[cfg(test)]
 mod dns;
 
+/// `setup` and its proof, `check` for monitoring, what an empty store says.
+#[cfg(test)]
+mod setup;
+
 /// SPF: the third-party cases, `dns spf`.
 #[cfg(test)]
 mod spf;

@@ -33,7 +33,7 @@ pub fn run(
         return Err(unknown_word("severity", &arguments.fail_on, words));
     };
     let domains = read_names(&arguments.domains)?;
-    let means = means(context, group, arguments.dns_only, arguments.smtp)?;
+    let means = means(context, group.zone.as_deref(), arguments.dns_only, arguments.smtp)?;
     let facts: Vec<Facts> =
         domains.iter().map(|domain| facts(context, domain, &arguments.selector)).collect();
     let bar = progress(context, domains.len());
@@ -77,7 +77,7 @@ fn progress(context: &Context, domains: usize) -> ProgressBar {
 }
 
 /// Where the check of a domain starts: the selectors given, and what the store learnt, if there is one.
-fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
+pub fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
     // Without a store, or with one that cannot be read, the check knows less and is still made.
     let learnt = DomainName::parse(domain.as_str())
         .and_then(|name| Some((context.open_reader().ok()?, name)))

@@ -37,7 +37,7 @@ pub fn run(
         ));
     };
     let domains = read_names(&arguments.domains)?;
-    let means = means(context, group, true, false)?;
+    let means = means(context, group.zone.as_deref(), true, false)?;
     let mut memory: BTreeMap<Name, Memory> = BTreeMap::new();
     let mut changes = 0_u64;
     let mut round = 0_u64;

@@ -291,6 +291,11 @@ impl Reader {
         domain::list(&self.connection)
     }
 
+    /// True if there is neither a mail nor a probe.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        stats::is_empty(&self.connection)
+    }
+
     /// Rows and sizes.
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
         self.consistently(|connection| stats::stats(connection, &self.path))

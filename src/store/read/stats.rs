@@ -10,6 +10,7 @@ use super::message::count;
 const TABLES: &str =
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'
     ORDER BY name";
+const IS_EMPTY: &str = "SELECT NOT EXISTS (SELECT 1 FROM message) AND NOT EXISTS (SELECT 1 FROM probe)";
 const OLDEST: &str = "SELECT MIN(received_at_ms), MAX(received_at_ms) FROM message";
 
 /// The size of one table.
@@ -40,6 +41,11 @@ pub struct StoreStats {
     pub newest_ms: Option<i64>,
     /// The tables, by name.
     pub tables: Vec<TableStats>,
+}
+
+/// See [`super::Reader::is_empty`].
+pub(super) fn is_empty(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(connection.query_row(IS_EMPTY, [], |row| row.get(0))?)
 }
 
 /// See [`super::Reader::stats`].

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use mailsonde::cli::{config, db, domains, import, mailbox, messages, probe, upkeep};
-use mailsonde::render::{Column, Spec, policies, simulate, spf, views};
+use mailsonde::cli::{config, db, domains, import, mailbox, messages, probe, setup, upkeep};
+use mailsonde::render::{self, Column, Spec, policies, simulate, spf, views};
 
 /// The tables of one view as the document shows them.
 fn section(view: &str, rows: &[Spec], totals: &[Spec]) -> String {
@@ -58,6 +58,8 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),
         view!("spf", spf::SPF_TREE, spf::SPF_TREE_TOTALS),
         view!("spf-check", spf::SPF_TRACE, spf::SPF_TRACE_TOTALS),
+        view!("setup", render::setup::SETUP, render::setup::SETUP_TOTALS),
+        view!("setup-verify", setup::VERIFIED, setup::VERIFY_TOTALS),
         view!("simulate", simulate::SIMULATED, simulate::SIMULATED_TOTALS),
         view!("watched", domains::COLUMNS, none()),
         view!("probe", probe::HAPPENINGS, probe::FACTS),

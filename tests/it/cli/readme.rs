@@ -86,7 +86,13 @@ fn what_the_readme_shows_is_printed() {
     for mail in mails.filter(|path: &PathBuf| path.extension().is_some_and(|extension| extension == "eml")) {
         std::fs::copy(&mail, reports.join(mail.file_name().unwrap())).unwrap();
     }
-    std::fs::copy(root.join("fixtures/dns/spf.zone"), folder.path().join("spf.zone")).unwrap();
+    for (from, to) in [
+        ("fixtures/dns/spf.zone", "spf.zone"),
+        ("fixtures/dns/setup.zone", "setup.zone"),
+        ("contrib/mailsonde.toml", "example.toml"),
+    ] {
+        std::fs::copy(root.join(from), folder.path().join(to)).unwrap();
+    }
     let mut wrong: Vec<(&Shown, String)> = Vec::new();
     for shown in &all {
         let arguments: Vec<&str> = shown.arguments.iter().map(String::as_str).collect();
