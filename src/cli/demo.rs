@@ -8,12 +8,12 @@ use clap::Parser as _;
 use crate::cli::args::{Arguments, Command, DemoArguments};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::report;
+use crate::cli::{dns, report};
 use crate::config::Settings;
 use crate::daemon::demo;
 
 /// The tables that are shown, as a user would ask for them.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "report summary",
     "report domains",
     "report sources",
@@ -23,6 +23,7 @@ const TABLES: [&str; 9] = [
     "report bounces",
     "report messages",
     "report probes",
+    "dns check meadow.example bakery.example",
 ];
 
 /// Cells of a line where nobody says how wide the terminal is.
@@ -63,9 +64,11 @@ fn show(context: &Context, settings: &Settings, out: &mut dyn Write) -> Result<E
         context.given = Some(settings.clone());
         // Here even a pipe is read by eyes.
         context.output.width = context.output.width.or(Some(WIDTH));
-        if let Command::Report(arguments) = parsed.command {
-            report::run(&context, &arguments, out)?;
-        }
+        match parsed.command {
+            Command::Report(arguments) => report::run(&context, &arguments, out)?,
+            Command::Dns(arguments) => dns::run(&context, &arguments, out)?,
+            _ => continue,
+        };
     }
     out.flush()?;
     Ok(Exit::Fine)

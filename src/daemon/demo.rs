@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::config::ZoneSource;
 use crate::config::settings::{ListenerSettings, RouteSettings, SenderSettings, SenderTls, Settings};
 use crate::daemon::probe::send_probe;
 use crate::daemon::recipients::Recipients;
@@ -58,6 +59,9 @@ const SAMPLES: [Sample; 12] = [
     sample!("12-vacation-reply", "ada@example.net", Watch),
 ];
 
+/// What DNS says in the demonstration, which asks nobody: the domains of `dns check`, one in order, others not.
+const ZONE: &str = include_str!("../../fixtures/dns/demo.zone");
+
 /// How long the lost probe is waited for.
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
@@ -99,8 +103,9 @@ pub async fn run(folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Dem
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     settings.listeners = vec![ListenerSettings::plain(address)];
     settings.receiver.host_name = Some("mx.mailsonde.test".to_owned());
-    // No network: what its mails are worth stays open.
+    // What its mails are worth stays open: the domains in the samples are not in the zone.
     settings.authentication.verifies = false;
+    settings.dns.zone = Some(ZoneSource::Text(ZONE));
     let service = Service::start(&settings, bind(&settings)?)?;
     let sink = *service.addresses().first().context("the receiver has no address")?;
     say(&format!("receiver listens on {sink}, STARTTLS with a certificate made just now"));

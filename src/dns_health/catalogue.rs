@@ -50,14 +50,49 @@ pub fn find(code: &str) -> Option<&'static Code> {
     GROUPS.iter().flat_map(|group| group.codes).copied().find(|known| known.code == code)
 }
 
-/// The catalogue as Markdown: the body of docs/health-checks.md.
+/// What stands above the catalogue in its document.
+const HEAD: &str = "\
+# Health checks
+
+What `dns check`, `dns watch` and the hourly checks of `serve` look at. This document is made from the code
+(`UPDATE_GOLDEN=1 cargo test --test it health_checks`), so it lists every code that there is. Codes are a contract: some are
+added, none is renamed.
+
+Every check ends in one of four ways: **pass**; **finding**, with what was seen, what to do, and the record to publish where
+there is one; **not known**, because nobody answered or nobody was asked; **not applicable**, because it makes no sense for
+the domain. What is not known never counts as missing.
+
+| severity | meaning |
+| --- | --- |
+| critical | mail is lost, or anybody may forge it, now |
+| error | a standard is broken, and receivers act on it |
+| warning | works, but is at risk |
+| note | could be better |
+| info | a fact worth knowing |
+
+The severity in the tables is the usual one; a finding may be milder or worse where the case is. `--fail-on` takes one of
+these words: `dns check` ends with exit code 1 if anything as bad was found.
+
+## The grade
+
+| grade | rule |
+| --- | --- |
+| F | anything critical |
+| D | errors of three or more codes |
+| C | errors of one or two codes |
+| B | warnings, and nothing worse |
+| A | notes and facts at most |
+| none | nobody answers for the domain (DNS-UNREACHABLE), which may be our own trouble; or more checks are not known than known, and no error was found |
+";
+
+/// The catalogue as Markdown: docs/health-checks.md.
 pub fn markdown() -> String {
-    let mut text = String::new();
+    let mut text = HEAD.to_owned();
     for group in GROUPS {
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            "\n## {}\n\n| code | severity | found | standard | mend |\n| --- | --- | --- | --- | --- |\n",
+            "\n## {}\n\n| code | severity | what it means | what to do | standard |\n| --- | --- | --- | --- | --- |\n",
             group.title
         );
         for code in group.codes {
@@ -67,8 +102,8 @@ pub fn markdown() -> String {
                 code.code,
                 code.severity.as_str(),
                 code.about,
-                code.standard,
-                code.mend
+                if code.mend == "-" { "nothing: it is a fact" } else { code.mend },
+                if code.standard == "-" { "none" } else { code.standard }
             );
         }
     }
@@ -94,7 +129,9 @@ mod tests {
                     "{}: {text}",
                     code.code
                 );
+                assert!(!text.ends_with('.'), "{}: {text}", code.code);
             }
+            assert!(code.mend != "nothing", "{}: `-` says that there is nothing to do", code.code);
             assert_eq!(find(code.code), Some(*code));
         }
     }

@@ -13,7 +13,7 @@ use crate::dns_health::look_ups::LookUps;
 use crate::dns_health::reported::days_known;
 
 codes! {
-    DKIM_SEL = "DKIM-SEL", Info, "RFC 6376 §3.1", "a selector with a key, and where it is known from", "nothing";
+    DKIM_SEL = "DKIM-SEL", Info, "RFC 6376 §3.1", "a selector with a key, and where it is known from", "-";
     DKIM_ENT = "DKIM-ENT", Error, "RFC 8020 §2", "nothing exists below `_domainkey`: the domain has no DKIM key at all", "sign the domain's mail and publish the key";
     DKIM_GONE = "DKIM-GONE", Critical, "RFC 6376 §3.6.2", "a selector that is in use has no key: its signatures fail, also those of mail still on its way", "publish the key again, and keep it for two weeks after its last use";
     DKIM_CNAME = "DKIM-CNAME", Error, "RFC 6376 §3.6.2", "a selector is an alias of a name without a key: the provider has not enabled DKIM for the domain, or has ended it", "enable DKIM at the provider, or remove the alias";

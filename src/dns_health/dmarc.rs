@@ -18,7 +18,7 @@ use crate::mail::{Address, DomainName};
 
 codes! {
     DMARC_NONE = "DMARC-NONE", Error, "RFC 9989 §4.10", "no DMARC record applies to the domain", "publish a record; `p=none` with an address for reports changes nothing for mail and shows who sends";
-    DMARC_WALK = "DMARC-WALK", Info, "RFC 9989 §4.10.1, §4.10.2", "where the record in force was found, and what the organizational domain is", "nothing";
+    DMARC_WALK = "DMARC-WALK", Info, "RFC 9989 §4.10.1, §4.10.2", "where the record in force was found, and what the organizational domain is", "-";
     DMARC_DIVERGE = "DMARC-DIVERGE", Warning, "RFC 9989 §C.3", "receivers of the older standard find another record or another organizational domain", "publish a record at the domain itself, and set `adkim=s; aspf=s` if all mail uses exactly this domain";
     DMARC_MULTI = "DMARC-MULTI", Error, "RFC 9989 §4.10", "several records at one name: all of them are discarded", "keep one record";
     DMARC_ALMOST = "DMARC-ALMOST", Error, "RFC 9989 §4.7", "a text that was meant as a record and is none", "begin the record with `v=DMARC1;`";
@@ -32,7 +32,7 @@ codes! {
     DMARC_SP_IGNORED = "DMARC-SP-IGNORED", Note, "RFC 9989 §4.7", "`sp` or `np` in a record that is not the organizational domain's: they count for nobody", "remove them here";
     DMARC_PSD = "DMARC-PSD", Warning, "RFC 9989 §4.7", "`psd` says what the domain is not", "remove `psd`; only registries need `psd=y`";
     DMARC_DEEP = "DMARC-DEEP", Warning, "RFC 9989 §4.10", "the domain has more than eight labels: records between are not looked for", "publish a record at the domain itself";
-    DMARC_RUA_NONE = "DMARC-RUA-NONE", Warning, "RFC 9989 §4.7", "no address for aggregate reports: nobody tells you who sends in your name", "add `rua=mailto:` and an address that this program reads";
+    DMARC_RUA_NONE = "DMARC-RUA-NONE", Warning, "RFC 9989 §4.7", "no address for aggregate reports: nobody tells you who sends in your name", "add `rua=mailto:` and an address where you have the reports read";
     DMARC_RUA_URI = "DMARC-RUA-URI", Error, "RFC 9989 §4.6", "an address for reports that no report can go to", "write `mailto:` and the address, with commas between several";
     DMARC_RUA_AUTH = "DMARC-RUA-AUTH", Error, "RFC 9990 §4", "the host of an address for reports does not say that it takes them: none are sent there", "let whoever runs that host publish the record";
     DMARC_RUA_OVERRIDE = "DMARC-RUA-OVERRIDE", Error, "RFC 9990 §4", "the host of an address for reports sends them to another host, which is not allowed", "let that host name an address of its own, or none";
@@ -78,7 +78,8 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     checks.pass(&DMARC_NONE, domain);
     walked(&mut checks, &discovery, owner, record);
     let name = owner.below("_dmarc").unwrap_or_else(|_| owner.clone());
-    syntax(&mut checks, &name, record);
+    let better = improved(facts, owner, &name, record);
+    syntax(&mut checks, &name, record, &better);
     order(&mut checks, &name, record);
     let answer = answers.get(&name, RecordType::Txt)?;
     let days = days_known(&facts.known, &name, answer, facts.now);
@@ -86,12 +87,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     if record.rua.is_empty() {
         let finding = Finding::new(&DMARC_RUA_NONE, &name, "no rua");
         checks.find(match destination_for(facts, owner) {
-            Some((address, mend)) => {
-                let text = amend::dmarc(record.text.as_bytes(), &[&address], &[]);
-                let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
-                let text = String::from_utf8_lossy(&text);
-                finding.mend(mend).publish(RecordToPublish::text(name.clone(), &text).replaces([old]))
-            }
+            Some((_, mend)) => finding.mend(mend).publish(better),
             None => finding,
         });
     } else {
@@ -103,6 +99,33 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     }
     destinations(&mut checks, owner, record, answers)?;
     Ok(checks)
+}
+
+/// The record as every mend of it would have it, so that no two findings ask for different ones: without removed
+/// tags that change nothing, and with an address for reports.
+fn improved(facts: &Facts, owner: &Name, name: &Name, record: &Record) -> RecordToPublish {
+    let is_dead = |part: &str| {
+        let tag = part.split('=').next().unwrap_or_default().trim();
+        record.remarks.iter().any(|remark| {
+            remark.flaw == Flaw::RemovedTag
+                && remark.tag.trim() == tag
+                && !changes_mail(&remark.tag, &remark.value)
+        })
+    };
+    let parts = record.text.split(';').map(str::trim).filter(|part| !part.is_empty() && !is_dead(part));
+    let mut text = parts.collect::<Vec<_>>().join("; ");
+    if record.rua.is_empty()
+        && let Some((address, _)) = destination_for(facts, owner)
+    {
+        text = String::from_utf8_lossy(&amend::dmarc(text.as_bytes(), &[&address], &[])).into_owned();
+    }
+    let old = RecordData::Txt(vec![record.text.clone().into_bytes()]).to_string();
+    RecordToPublish::text(name.clone(), &text).replaces([old])
+}
+
+/// True of a removed tag that older readers still obey: without it they would act differently.
+fn changes_mail(tag: &str, value: &str) -> bool {
+    tag.trim().eq_ignore_ascii_case("pct") && value.trim() != "100"
 }
 
 /// Names that cannot be used, and texts that are nearly records.
@@ -177,7 +200,7 @@ fn missing(checks: &mut Checks, facts: &Facts, class: Option<Class>, discovery: 
     let name = organizational.below("_dmarc").unwrap_or_else(|_| organizational.clone());
     let finding = Finding::new(&DMARC_NONE, domain, format!("no record at {}", asked(discovery)));
     checks.find(if class == Some(Class::Parked) {
-        let record = RecordToPublish::text(name, "v=DMARC1; p=reject; adkim=s; aspf=s");
+        let record = RecordToPublish::text(name, "v=DMARC1; p=reject; sp=reject; adkim=s; aspf=s");
         finding.mend("publish a record that refuses all mail").publish(record)
     } else {
         match destination_for(facts, &organizational) {
@@ -227,7 +250,7 @@ fn walked(checks: &mut Checks, discovery: &Discovery, owner: &Name, record: &Rec
 }
 
 /// What is discarded of the record.
-fn syntax(checks: &mut Checks, name: &Name, record: &Record) {
+fn syntax(checks: &mut Checks, name: &Name, record: &Record, better: &RecordToPublish) {
     let mut is_clean = true;
     for remark in &record.remarks {
         let written = match (remark.tag.as_str(), remark.value.as_str()) {
@@ -241,9 +264,7 @@ fn syntax(checks: &mut Checks, name: &Name, record: &Record) {
             // Told by what becomes of the whole record, below.
             Flaw::MissingPolicy => continue,
             Flaw::InvalidValue if ["p", "sp", "np"].contains(&remark.tag.as_str()) => continue,
-            Flaw::RemovedTag if remark.tag == "pct" && remark.value.trim() != "100" => {
-                (&DMARC_TAGS, Severity::Warning)
-            }
+            Flaw::RemovedTag if changes_mail(&remark.tag, &remark.value) => (&DMARC_TAGS, Severity::Warning),
             Flaw::RemovedTag | Flaw::ObsoleteSize => (&DMARC_TAGS, Severity::Note),
             Flaw::FoWithoutRuf => (&DMARC_FO, Severity::Note),
             Flaw::InvalidUri => (&DMARC_RUA_URI, Severity::Error),
@@ -253,7 +274,9 @@ fn syntax(checks: &mut Checks, name: &Name, record: &Record) {
             }
         };
         is_clean &= code != &DMARC_SYNTAX;
-        checks.find(Finding::new(code, name, evidence).severity(severity));
+        let finding = Finding::new(code, name, evidence).severity(severity);
+        let is_mended = remark.flaw == Flaw::RemovedTag && !changes_mail(&remark.tag, &remark.value);
+        checks.find(if is_mended { finding.publish(better.clone()) } else { finding });
     }
     if is_clean {
         checks.pass(&DMARC_SYNTAX, name);

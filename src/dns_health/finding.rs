@@ -51,7 +51,7 @@ pub struct Code {
     pub standard: &'static str,
     /// What is found, in words.
     pub about: &'static str,
-    /// What to do, in general.
+    /// What to do, in general; `-` where there is nothing to do.
     pub mend: &'static str,
 }
 
@@ -132,7 +132,7 @@ pub struct Finding {
     pub subject: String,
     /// What was seen.
     pub evidence: String,
-    /// What to do.
+    /// What to do; empty where there is nothing to do.
     pub mend: String,
     /// The record to publish, where there is one.
     pub publish: Option<RecordToPublish>,
@@ -146,7 +146,7 @@ impl Finding {
             severity: code.severity,
             subject: subject.to_string(),
             evidence: evidence.into(),
-            mend: code.mend.to_owned(),
+            mend: if code.mend == "-" { String::new() } else { code.mend.to_owned() },
             publish: None,
         }
     }

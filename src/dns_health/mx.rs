@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::dns::{Answer, Answers, Ask, Mx, Name, Outcome, RecordType};
+use crate::dns::{Answer, Answers, Ask, Mx, Name, Outcome, RecordData, RecordType};
 use crate::dns_health::addresses::special_use;
 use crate::dns_health::class;
 use crate::dns_health::facts::Facts;
@@ -112,7 +112,7 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
         checks.judge(code, domain, found);
     }
     of_hosts.retain(|host| !is_bad(host.name));
-    targets(&mut checks, &of_hosts);
+    targets(&mut checks, domain, &real, &of_hosts);
     sets(&mut checks, facts, &real, &of_hosts);
     Ok(checks)
 }
@@ -231,7 +231,7 @@ fn host_name(name: &Name) -> Option<Finding> {
 }
 
 /// Each host: does it exist, is it an alias, are its addresses public?
-fn targets(checks: &mut Checks, hosts: &[Host<'_>]) {
+fn targets(checks: &mut Checks, domain: &Name, records: &[&Mx], hosts: &[Host<'_>]) {
     let is_all_dead = !hosts.is_empty() && hosts.iter().all(Host::is_without_address);
     for host in hosts {
         let name = host.name;
@@ -241,7 +241,15 @@ fn targets(checks: &mut Checks, hosts: &[Host<'_>]) {
             (Some(last), _) => {
                 let evidence = format!("{name} is an alias of {last}");
                 let mend = format!("name {last} in the MX");
-                checks.find(Finding::new(&MX_CNAME, name, evidence).mend(mend));
+                let mut finding = Finding::new(&MX_CNAME, name, evidence).mend(mend);
+                if let Some(mx) = records.iter().find(|mx| mx.exchange == *name) {
+                    let old = RecordData::Mx((*mx).clone()).to_string();
+                    let new =
+                        RecordData::Mx(Mx { exchange: last.clone(), preference: mx.preference }).to_string();
+                    let record = RecordToPublish::new(domain.clone(), RecordType::Mx, new).replaces([old]);
+                    finding = finding.publish(record);
+                }
+                checks.find(finding);
             }
             (None, Some(trouble)) => checks.unknown(&MX_CNAME, name, trouble),
             (None, None) => checks.pass(&MX_CNAME, name),

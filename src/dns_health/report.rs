@@ -11,8 +11,9 @@ use crate::dns_health::zone;
 /// A mark for the whole domain.
 ///
 /// The rule: **F** with any critical finding; **D** with errors of three or more codes; **C** with errors of one
-/// or two; **B** with warnings and nothing worse; **A** without. What is not known never lowers it. Where more
-/// than half of the checks that apply are not known, there is no grade.
+/// or two; **B** with warnings and nothing worse; **A** without. What is not known never lowers it. Where nobody
+/// answers for the domain, which may be our own trouble, or more than half of the checks that apply are not known,
+/// there is no grade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grade {
     /// Notes at most.
@@ -129,6 +130,9 @@ pub fn grade(checks: &[Checked]) -> Option<Grade> {
             State::Pass => known += 1,
             State::NotApplicable(_) => {}
             State::Found(finding) => {
+                if finding.code == &zone::DNS_UNREACHABLE {
+                    return None;
+                }
                 known += 1;
                 worst = worst.max(Some(finding.severity));
                 if finding.severity == Severity::Error && !errors.contains(&finding.code.code) {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use crate::authentication::spf::tree::{self, BreachKind, Explanation, Found, Reach, Tree, TreeNode};
+use crate::authentication::spf::tree::{self, Breach, BreachKind, Explanation, Found, Reach, Tree, TreeNode};
 use crate::authentication::spf::{
     self, FaultKind, Identity, Input, Mechanism, Modifier, Qualifier, Record, SpfResult, TermKind,
 };
@@ -23,7 +23,7 @@ codes! {
     SPF_A_IP = "SPF-A-IP", Error, "RFC 7208 §12", "`a` or another term for names has an address", "use `ip4:` or `ip6:` for addresses";
     SPF_STRINGS = "SPF-STRINGS", Error, "RFC 7208 §3.3", "two strings of the record meet without a space between two terms", "put a space at the end of the first string";
     SPF_LOOKUPS = "SPF-LOOKUPS", Error, "RFC 7208 §4.6.4", "more than ten terms query DNS, or nearly so", "remove includes that nobody uses, and replace `a` and `mx` by their addresses";
-    SPF_VOID = "SPF-VOID", Error, "RFC 7208 §4.6.4", "terms lead to names without an answer; more than two are a permanent error", "remove the terms";
+    SPF_VOID = "SPF-VOID", Error, "RFC 7208 §4.6.4", "terms lead to names without an answer; more than two are a permanent error", "remove the terms, or name the addresses instead (`ip4:`, `ip6:`), which asks for nothing";
     SPF_MX10 = "SPF-MX10", Error, "RFC 7208 §4.6.4", "`mx` stands for more than ten hosts: a permanent error", "name the addresses instead";
     SPF_PTR = "SPF-PTR", Warning, "RFC 7208 §5.5", "`ptr` is slow and unreliable, and should not be used", "name the addresses instead";
     SPF_PMACRO = "SPF-PMACRO", Warning, "RFC 7208 §7.2", "the macro `p` is slow and unreliable, and should not be used", "use `%{i}` or name the addresses";
@@ -42,7 +42,7 @@ codes! {
     SPF_TYPE99 = "SPF-TYPE99", Note, "RFC 7208 §3.1", "a record of the type SPF, which nobody reads any more", "remove it";
     SPF_SENDERID = "SPF-SENDERID", Note, "RFC 7208 §3.1", "a record of Sender ID, which nobody reads any more", "remove it";
     SPF_MODIFIER = "SPF-MODIFIER", Note, "RFC 7208 §6, §6.2", "a modifier without effect", "remove it, or correct its name or target";
-    SPF_MACRO = "SPF-MACRO", Info, "RFC 7208 §7", "terms depend on the sender: what is counted here is the least", "nothing";
+    SPF_MACRO = "SPF-MACRO", Info, "RFC 7208 §7", "terms depend on the sender: what is counted here is the least", "-";
     SPF_SOURCE = "SPF-SOURCE", Note, "RFC 7208 §4, §2.6", "mail of the domain comes from an address that does not pass", "add the address if it is yours; a forwarder cannot pass, and need not";
 }
 
@@ -177,6 +177,31 @@ fn mended(node: &TreeNode, record: &Record) -> Option<String> {
     is_right.then_some(text)
 }
 
+/// The record of the domain without the terms that lead nowhere; nothing where nothing would be left of it.
+fn without_dead(tree: &Tree, node: &TreeNode, record: &Record) -> Option<String> {
+    let all = tree.breaches();
+    let is_dead = |number: usize| {
+        let here = |breach: &Breach| breach.node == 0 && breach.term == Some(number);
+        all.iter().any(|breach| here(breach) && breach.kind == BreachKind::LeadsNowhere)
+    };
+    let kept: Vec<String> = (0..record.terms.len())
+        .filter(|number| !is_dead(*number))
+        .map_while(|number| node.term_text(number))
+        .collect();
+    (!kept.is_empty()).then(|| format!("v=spf1 {}", kept.join(" ")))
+}
+
+/// The names below terms that gave no answer, once each.
+fn void_names(tree: &Tree) -> String {
+    let terms = tree.nodes.iter().flat_map(|node| &node.terms);
+    let questions = terms.flat_map(|term| term.voids.iter().chain(&term.voids_four).chain(&term.voids_six));
+    let mut names: Vec<String> =
+        questions.map(|question| format!("{} {}", question.name, question.record_type)).collect();
+    names.sort();
+    names.dedup();
+    short(&names.join(", "))
+}
+
 /// What gives a permanent error, anywhere in the tree.
 fn breaches(checks: &mut Checks, tree: &Tree) {
     let mut found: Vec<&'static Code> = Vec::new();
@@ -197,8 +222,18 @@ fn breaches(checks: &mut Checks, tree: &Tree) {
         };
         found.push(code);
         let term = breach.term.and_then(|term| node.term_text(term));
-        let term = term.map(|term| format!(" in `{}`", short(&term))).unwrap_or_default();
-        let mut finding = Finding::new(code, &node.domain, format!("{}{term}", breach.kind.sentence()));
+        let details = match (&breach.kind, term) {
+            (BreachKind::LeadsNowhere, Some(term)) => {
+                format!("`{}` {}", short(&term), breach.kind.sentence())
+            }
+            (BreachKind::Lookups(_), _) if is_own => {
+                format!("{}: {}", breach.kind.sentence(), branches(tree, node))
+            }
+            (BreachKind::Voids(..), _) => format!("{}: {}", breach.kind.sentence(), void_names(tree)),
+            (kind, Some(term)) => format!("{} in `{}`", kind.sentence(), short(&term)),
+            (kind, None) => kind.sentence(),
+        };
+        let mut finding = Finding::new(code, &node.domain, details);
         if !is_own {
             let owner = node.owner.as_deref().unwrap_or("the owner of that name");
             finding.mend = format!("remove what leads to {}, or ask {owner} to mend it", node.domain);
@@ -214,6 +249,11 @@ fn breaches(checks: &mut Checks, tree: &Tree) {
             {
                 finding = finding.publish(publish(&node.domain, &text, &[&record.text()]));
             }
+        } else if breach.kind == BreachKind::LeadsNowhere
+            && let Some(record) = node.record().filter(|record| record.faults.is_empty())
+            && let Some(text) = without_dead(tree, node, record)
+        {
+            finding = finding.publish(publish(&node.domain, &text, &[&record.text()]));
         }
         checks.find(finding);
     }
@@ -256,17 +296,7 @@ fn limits_of(checks: &mut Checks, tree: &Tree, root: &TreeNode) {
     if voids == 0 {
         checks.pass(&SPF_VOID, domain);
     } else if voids <= limits::SPF_VOIDS {
-        let names = tree.nodes.iter().flat_map(|node| &node.terms).flat_map(|term| {
-            term.voids
-                .iter()
-                .chain(&term.voids_four)
-                .chain(&term.voids_six)
-                .map(|question| question.name.to_string())
-        });
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names.dedup();
-        let evidence = format!("without an answer: {}", short(&names.join(", ")));
+        let evidence = format!("without an answer: {}", void_names(tree));
         checks.find(Finding::new(&SPF_VOID, domain, evidence).severity(Severity::Note));
     }
     if root.counts.is_lower_bound {

@@ -7,9 +7,10 @@ use crate::dns_health::facts::Facts;
 use crate::dns_health::finding::{Checks, Finding, RecordToPublish, Severity, codes};
 use crate::dns_health::look_ups::LookUps;
 use crate::dns_health::mta_sts;
+use crate::mail::{Address, DomainName};
 
 codes! {
-    TLSRPT_NONE = "TLSRPT-NONE", Note, "RFC 8460 §3", "nobody is asked for reports about failed TLS", "publish a TLS-RPT record with an address that reads the reports";
+    TLSRPT_NONE = "TLSRPT-NONE", Note, "RFC 8460 §3", "nobody is asked for reports about failed TLS", "publish a TLS-RPT record with an address where you have the reports read";
     TLSRPT_MULTI = "TLSRPT-MULTI", Error, "RFC 8460 §3", "several TLS-RPT records: senders treat them as none", "keep one record, with all addresses in it";
     TLSRPT_SYNTAX = "TLSRPT-SYNTAX", Error, "RFC 8460 §3", "the TLS-RPT record cannot be read", "write `v=TLSRPTv1; rua=mailto:address`";
     TLSRPT_RUA = "TLSRPT-RUA", Error, "RFC 8460 §3", "an address for TLS reports cannot take them", "use `mailto:` with an address that takes mail, or an `https:` address";
@@ -106,8 +107,18 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
                     let evidence =
                         if sts.is_empty() { "no record" } else { "no record, although MTA-STS is in use" };
                     let mut finding = Finding::new(&TLSRPT_NONE, &name, evidence).severity(severity);
-                    if let Some(address) = facts.mailboxes.tls.first() {
-                        let text = format!("v=TLSRPTv1; rua={}", amend::mailto(address));
+                    let address = match facts.mailboxes.tls.first() {
+                        Some(address) => Some(address.clone()),
+                        None => DomainName::parse(domain.as_str()).map(|own| {
+                            let address = Address::new("tls", &own);
+                            finding.mend = format!(
+                                "publish a record such as this one, with a mailbox that you read in the place of {address}"
+                            );
+                            address
+                        }),
+                    };
+                    if let Some(address) = address {
+                        let text = format!("v=TLSRPTv1; rua={}", amend::mailto(&address));
                         finding = finding.publish(RecordToPublish::text(name.clone(), &text));
                     }
                     checks.find(finding);

@@ -136,9 +136,14 @@ pub static DNS_FINDINGS: &[Column<DnsFindingRow>] = &[
     Column::new("evidence", "evidence", Kind::Text, Show::Cut(24), "What was seen.", |row| {
         Value::text(Some(&row.evidence))
     }),
-    Column::new("mend", "mend", Kind::Text, Show::Spare(1, 24), "What to do.", |row| {
-        Value::text(Some(&row.mend))
-    }),
+    Column::new(
+        "mend",
+        "mend",
+        Kind::Text,
+        Show::Spare(1, 24),
+        "What to do; null where there is nothing to do.",
+        |row| Value::text(Some(row.mend.as_str()).filter(|mend| !mend.is_empty())),
+    ),
     Column::new("first", "since", Kind::Instant, Show::Whole, "When a check found it first.", |row| {
         Value::instant(Some(row.first))
     }),
@@ -181,6 +186,14 @@ pub struct HealthTotals {
 }
 
 impl HealthTotals {
+    /// Adds those of others.
+    pub fn add(&mut self, other: &Self) {
+        self.domains += other.domains;
+        self.findings += other.findings;
+        self.passed += other.passed;
+        self.not_known += other.not_known;
+    }
+
     /// Sums over all domains.
     pub fn of(all: &[Health]) -> Self {
         let mut totals = Self::default();
@@ -237,9 +250,17 @@ pub static HEALTH_FINDINGS: &[Column<HealthFinding>] = &[
     Column::new("standard", "standard", Kind::Text, Show::Never, "The standards' sections.", |row| {
         of_finding(row, |finding| finding.code.standard)
     }),
-    Column::new("mend", "mend", Kind::Text, Show::Cut(24), "What to do.", |row| {
-        of_finding(row, |finding| &finding.mend)
-    }),
+    Column::new(
+        "mend",
+        "mend",
+        Kind::Text,
+        Show::Cut(24),
+        "What to do; null where there is nothing to do.",
+        |row| {
+            let finding = row.finding.as_ref().filter(|finding| !finding.mend.is_empty());
+            Value::text(finding.map(|finding| finding.mend.as_str()))
+        },
+    ),
     Column::new(
         "publish_name",
         "publish",

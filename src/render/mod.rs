@@ -8,6 +8,7 @@ pub mod csv;
 pub mod dns;
 pub mod escape;
 pub mod export;
+pub mod health;
 pub mod html;
 pub mod json;
 pub mod markdown;

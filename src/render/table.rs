@@ -81,7 +81,7 @@ pub fn write(sheet: &Sheet<'_>, options: &TableOptions, out: &mut dyn Write) -> 
 }
 
 /// A text with an ANSI style around it, if there is to be colour.
-fn styled(text: &str, code: &str, color: bool) -> String {
+pub(super) fn styled(text: &str, code: &str, color: bool) -> String {
     if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
@@ -350,7 +350,7 @@ pub fn cut(text: &str, width: u16) -> String {
 }
 
 /// Breaks a line between words so that each part fits `width`; a longer word stands alone.
-fn wrap(line: &str, width: Option<u16>) -> Vec<String> {
+pub(super) fn wrap(line: &str, width: Option<u16>) -> Vec<String> {
     let width = usize::from(width.unwrap_or(u16::MAX));
     let mut parts = vec![String::new()];
     for word in line.split(' ') {

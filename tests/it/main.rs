@@ -35,6 +35,9 @@ mod dns_cases;
 /// What health checks gather beside DNS: policies by HTTPS, MX hosts, name servers.
 mod health;
 
+/// docs/health-checks.md, and the demonstration's zone.
+mod health_checks;
+
 /// Failure reports and other feedback.
 mod failure_reports;
 

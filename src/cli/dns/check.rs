@@ -1,5 +1,6 @@
 //! `dns check`: what a domain publishes for its mail, what is wrong with it, and how to mend it.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,13 +14,13 @@ use crate::daemon::dns_checks::{ALLOWANCE, learnt_facts, nonce};
 use crate::dns::Name;
 use crate::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
 use crate::dns_health::finding::Severity;
-use crate::dns_health::gather;
-use crate::dns_health::report::Health;
+use crate::dns_health::gather::{self, Checkup};
 use crate::dns_health::transport;
 use crate::limits;
 use crate::mail::DomainName;
 use crate::render::dns::{HEALTH_FINDINGS, HEALTH_TOTALS, HealthFinding, HealthTotals, health_rows};
-use crate::render::{Head, Sheet, escape};
+use crate::render::health::{OverviewRow, TextOptions};
+use crate::render::{Head, Sheet, health};
 
 /// Runs the command.
 pub fn run(
@@ -37,24 +38,43 @@ pub fn run(
     let facts: Vec<Facts> =
         domains.iter().map(|domain| facts(context, domain, &arguments.selector)).collect();
     let bar = progress(context, domains.len());
-    let mut all: Vec<(Health, Vec<String>)> = Vec::new();
+    let is_text = context.output.format == Format::Table;
+    let options = TextOptions { width: context.output.width, color: context.output.color };
+    let mut all: Vec<Done> = Vec::new();
+    let mut failed = Ok(());
     wait(gather::check_all(means.tools(), facts, limits::HEALTH_AT_ONCE, ALLOWANCE, |checkup| {
         bar.inc(1);
-        all.push((checkup.health, transport::lines(&checkup.facts.dialogues)));
+        match Done::of(&checkup, is_text.then_some(options)) {
+            Ok(done) => all.push(done),
+            Err(error) => failed = Err(error),
+        }
     }))?;
     bar.finish_and_clear();
+    failed?;
     // In the order in which they were asked for.
-    all.sort_by_key(|(health, _)| domains.iter().position(|domain| *domain == health.domain));
-    let is_bad = all.iter().any(|(health, _)| health.worst() >= Some(fail_on));
-    if context.output.format == Format::Table {
-        for (health, hosts) in &all {
-            write_text(health, hosts, out)?;
+    let places: HashMap<&str, usize> =
+        domains.iter().enumerate().map(|(at, domain)| (domain.as_str(), at)).collect();
+    all.sort_by_key(|done| places.get(done.domain.as_str()).copied());
+    let is_bad = all.iter().any(|done| done.worst >= Some(fail_on));
+    if is_text {
+        for (at, done) in all.iter().enumerate() {
+            if at > 0 {
+                writeln!(out)?;
+            }
+            out.write_all(&done.text)?;
+        }
+        if all.len() > 1 {
+            let rows: Vec<OverviewRow> = all.into_iter().map(|done| done.overview).collect();
+            writeln!(out)?;
+            health::write_overview(&rows, out)?;
         }
         out.flush()?;
     } else {
-        let all: Vec<Health> = all.into_iter().map(|(health, _)| health).collect();
-        let rows: Vec<HealthFinding> = all.iter().flat_map(health_rows).collect();
-        let totals = HealthTotals::of(&all);
+        let mut totals = HealthTotals::default();
+        for done in &all {
+            totals.add(&done.totals);
+        }
+        let rows: Vec<HealthFinding> = all.into_iter().flat_map(|done| done.rows).collect();
         let domain = domains.first().filter(|_| domains.len() == 1).map(|domain| domain.as_str().to_owned());
         let head =
             Head { view: "dns-check", title: "DNS checks", domain, is_timeless: true, ..Head::default() };
@@ -76,6 +96,39 @@ fn progress(context: &Context, domains: usize) -> ProgressBar {
     bar
 }
 
+/// What is kept of the report on one domain until all are done: what is printed of it, and no more.
+struct Done {
+    domain: Name,
+    worst: Option<Severity>,
+    overview: OverviewRow,
+    totals: HealthTotals,
+    text: Vec<u8>,
+    rows: Vec<HealthFinding>,
+}
+
+impl Done {
+    /// Of a report: as text, or as rows.
+    fn of(checkup: &Checkup, text: Option<TextOptions>) -> std::io::Result<Self> {
+        let health = &checkup.health;
+        let mut done = Self {
+            domain: health.domain.clone(),
+            worst: health.worst(),
+            overview: OverviewRow::of(health),
+            totals: HealthTotals::of(std::slice::from_ref(health)),
+            text: Vec::new(),
+            rows: Vec::new(),
+        };
+        match text {
+            Some(options) => {
+                let hosts = transport::lines(&checkup.facts.dialogues);
+                health::write(health, &hosts, options, &mut done.text)?;
+            }
+            None => done.rows = health_rows(health),
+        }
+        Ok(done)
+    }
+}
+
 /// Where the check of a domain starts: the selectors given, and what the store learnt, if there is one.
 pub fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
     // Without a store, or with one that cannot be read, the check knows less and is still made.
@@ -90,61 +143,4 @@ pub fn facts(context: &Context, domain: &Name, selectors: &[String]) -> Facts {
         facts.selectors.push(KnownSelector { selector: selector.clone(), origin: SelectorOrigin::Given });
     }
     facts
-}
-
-/// One domain for eyes: its mark, each finding with what to do and the record to publish, and what MX hosts said.
-fn write_text(health: &Health, hosts: &[String], out: &mut dyn Write) -> std::io::Result<()> {
-    let grade = health.grade.map_or("not known", |grade| grade.as_str());
-    let class = health.class.map_or("class not known", |class| class.as_str());
-    let (passed, not_known) = (health.count("pass"), health.count("not-known"));
-    writeln!(
-        out,
-        "{}: grade {grade} ({class}; {} findings, {passed} checks passed, {not_known} not known)",
-        escape::terminal(health.domain.as_str()),
-        health.findings.len()
-    )?;
-    for finding in &health.findings {
-        writeln!(out)?;
-        writeln!(
-            out,
-            "  {:<8} {}  {}",
-            finding.severity.as_str(),
-            finding.code.code,
-            escape::terminal(&finding.subject)
-        )?;
-        writeln!(out, "           {}", escape::terminal(&finding.evidence))?;
-        writeln!(out, "           mend: {}", escape::terminal(&finding.mend))?;
-        if let Some(record) = &finding.publish {
-            for old in &record.old {
-                writeln!(out, "           now:     {}", escape::terminal(old))?;
-            }
-            writeln!(
-                out,
-                "           publish: {} {} {}",
-                escape::terminal(&record.name.to_string()),
-                record.record_type,
-                escape::terminal(&record.value)
-            )?;
-        }
-        if finding.code.standard != "-" {
-            writeln!(out, "           see: {}", finding.code.standard)?;
-        }
-    }
-    let reasons = health.not_known();
-    if !reasons.is_empty() {
-        writeln!(out, "\n  not known:")?;
-    }
-    for (reason, codes) in reasons.iter().take(limits::HEALTH_REASONS) {
-        writeln!(out, "  {} ({})", escape::terminal(reason), codes.join(", "))?;
-    }
-    if let Some(more) = reasons.len().checked_sub(limits::HEALTH_REASONS).filter(|more| *more > 0) {
-        writeln!(out, "  and {more} more reasons")?;
-    }
-    if !hosts.is_empty() {
-        writeln!(out, "\n  what the MX hosts say:")?;
-    }
-    for host in hosts {
-        writeln!(out, "  {}", escape::terminal(host))?;
-    }
-    writeln!(out)
 }

@@ -89,6 +89,7 @@ fn what_the_readme_shows_is_printed() {
     for (from, to) in [
         ("fixtures/dns/spf.zone", "spf.zone"),
         ("fixtures/dns/setup.zone", "setup.zone"),
+        ("fixtures/dns/demo.zone", "demo.zone"),
         ("contrib/mailsonde.toml", "example.toml"),
     ] {
         std::fs::copy(root.join(from), folder.path().join(to)).unwrap();
