@@ -44,6 +44,13 @@ const DELETE_ROLLUP: &str = "DELETE FROM rollup WHERE domain_id = $1 AND day = $
 const DELETE_REPORT_ROLLUP: &str = "DELETE FROM report_rollup WHERE domain_id = $1 AND day = $2";
 const DELETE_UNCLAIMED: &str = "DELETE FROM unclaimed WHERE domain = $1 OR domain LIKE $2 ESCAPE '!'";
 const DELETE_SELECTORS: &str = "DELETE FROM arrival_selector WHERE domain = $1 OR domain LIKE $2 ESCAPE '!'";
+/// What checks of its DNS saw.
+const DELETE_CHECKS: [&str; 4] = [
+    "DELETE FROM dns_event WHERE domain = $1",
+    "DELETE FROM dns_finding WHERE domain = $1",
+    "DELETE FROM dns_record WHERE domain = $1",
+    "DELETE FROM dns_check WHERE domain = $1",
+];
 const DELETE_DOMAIN: &str = "DELETE FROM domain WHERE domain_id = $1 AND is_configured = 0 AND is_added = 0";
 
 /// See [`super::super::Store::erase`].
@@ -147,7 +154,7 @@ fn remove_raw(work: &mut Work<'_>, id: MessageId) -> Result<Option<i64>, StoreEr
     Ok((raw::remove(work, raw_id)? == raw::Removal::WithoutChunks).then_some(raw_id))
 }
 
-/// Removes all reports for one policy domain with rows and sums, in slices: while it lasts, answers about the domain
+/// Removes all reports for one policy domain with rows and sums, and the history of its DNS, in slices: while it lasts, answers about the domain
 /// show a part.
 fn domain(writer: &Writer, name: &str) -> Result<(), StoreError> {
     loop {
@@ -175,6 +182,9 @@ fn domain(writer: &Writer, name: &str) -> Result<(), StoreError> {
             let below = super::super::read::below_pattern(&name);
             work.connection.prepare_cached(DELETE_UNCLAIMED)?.execute((&name, &below))?;
             work.connection.prepare_cached(DELETE_SELECTORS)?.execute((&name, &below))?;
+            for sql in DELETE_CHECKS {
+                work.connection.prepare_cached(sql)?.execute([&name])?;
+            }
             work.connection.prepare_cached(DELETE_DOMAIN)?.execute([domain_id])?;
             // Its number, its places in roll-ups, what is kept apart: all known anew.
             work.cache.clear();

@@ -4,10 +4,11 @@ use mailsonde::authentication::evidence::{Line as Evidence, SeenSelector, Words}
 use mailsonde::clock::Timestamp;
 use mailsonde::dns::{Answer, Cause, Mx, Name, Question, RecordData, RecordType, Security};
 use mailsonde::dns_health::history::{FoundNow, Happening, Noted, Seen};
-use mailsonde::store::{NotedVerification, Retention, Store};
+use mailsonde::store::{EraseTarget, NotedVerification, Retention, Store};
 use mailsonde::summary::{Query, Trust};
 
-use super::make::{Line, MARCH, Sketch, import, name, new_store, reopen};
+use super::make::{Line, MARCH, Sketch, assert_sound, import, name, new_store, reopen};
+use super::upkeep::keys;
 
 /// The question for the policy.
 fn policy() -> Question {
@@ -164,7 +165,7 @@ fn history_grows_old_and_what_is_known_stays() {
             dns_history: std::time::Duration::from_secs(kept * 86_400),
             ..super::upkeep::RETENTION
         };
-        let keys = super::upkeep::keys();
+        let keys = keys();
         store.prune(&retention, &keys, day(days), &|| is_stopped).unwrap().dns
     };
     let reader = store.reader().unwrap();
@@ -363,4 +364,28 @@ fn arrivals_become_facts() {
     let later = Timestamp::from_seconds(MARCH + 90 * 86_400).day();
     assert!(reader.arrival_selectors(&domain, later).unwrap().is_empty());
     assert!(reader.seen_signatures(&domain, later).unwrap().is_empty());
+}
+
+#[test]
+fn erasing_a_domain_takes_what_checks_saw_of_it() {
+    let (_folder, store) = new_store();
+    store.set_watched(&[name("example.com"), name("example.net")]).unwrap();
+    for check in 0..3 {
+        let answer = text(&format!("v=DMARC1; p=none; x={check}"));
+        note(&store, check, &policy(), &answer);
+        let noted = Noted { seen: vec![Seen::of(&policy(), &answer)], ..Noted::default() };
+        store.note_dns(&name("example.net"), noted, hour(check)).unwrap();
+    }
+    let left = |of: &str| {
+        let query = Query { domain: Some(name(of)), ..Query::default() };
+        let reader = store.reader().unwrap();
+        (reader.dns_records(&query, None).unwrap().len(), reader.dns_events(&query).unwrap().len())
+    };
+    let before = left("example.net");
+    assert!(left("example.com") == before && before.0 == 1 && before.1 > 1, "{before:?}");
+    let plan =
+        store.reader().unwrap().erase_plan(&EraseTarget::Domain(name("example.com")), &keys()).unwrap();
+    store.erase(&plan).unwrap();
+    assert_eq!((left("example.com"), left("example.net")), ((0, 0), before));
+    assert_sound(&store.reader().unwrap());
 }
