@@ -12,7 +12,7 @@ pub struct SetupArguments {
     /// Answer from this zone file instead of the network
     #[arg(long, value_name = "FILE")]
     pub zone: Option<PathBuf>,
-    /// Ask for reports to this address [default: the first [[recipient]] for reports, and for TLS reports]
+    /// Ask for reports to this address [default: the first recipient for reports, and for TLS reports]
     #[arg(long, value_name = "ADDRESS")]
     pub rua: Option<String>,
     /// Ask for failure reports too, which hold the words of persons
