@@ -19,6 +19,9 @@ mod corpus;
 /// Our own fixtures, cuts and random damage.
 mod fixtures;
 
+/// What a writer of ours writes.
+mod written;
+
 /// Whole mails: the third-party cases and vectors.
 mod mails;
 
