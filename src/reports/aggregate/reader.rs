@@ -355,7 +355,10 @@ fn run(
                 builder.close("feedback", each)?;
                 return Ok((text.len(), Stop::Root));
             }
-            if builder.takes_text() && !rest.starts_with("</") {
+            // A comment, an instruction or the like without its end was cut: what it holds is not part of the report.
+            let is_cut =
+                ["</", "<!--", "<![", "<!D", "<!d", "<?"].iter().any(|start| rest.starts_with(start));
+            if builder.takes_text() && !is_cut {
                 rest = literal(rest, builder)?;
                 xml = pull(rest);
                 continue;

@@ -322,3 +322,19 @@ fn a_reason_in_every_form() {
         assert_eq!(names(&read), noted, "{text}");
     }
 }
+
+/// Whatever was opened within a value and has no end: what it holds was never part of the report.
+#[test]
+fn what_a_cut_comment_holds_is_not_read() {
+    for open in ["<!--", "<![CDATA[", "<?count", "<!DOCTYPE a ["] {
+        let inner = report(RECORD).replace("?>", "");
+        let text = report(RECORD).replacen("<email>", &format!("<email>{open} "), 1) + &inner;
+        assert!(
+            matches!(read(text.as_bytes()), Err(error) if error.kind == UnreadableKind::Truncated),
+            "{open}"
+        );
+    }
+    // Marks that open nothing are text.
+    let text = report(RECORD).replacen("<email>", "<email><! a <!x b ", 1);
+    assert_eq!(read(text.as_bytes()).map(|read| read.len()), Ok(1));
+}
