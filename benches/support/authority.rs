@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mailsonde::dns::{Found, Name, RecordData, RecordType, ZoneResolver};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -41,7 +41,9 @@ pub(crate) fn serve(zones: &str, delay: Duration) -> Result<()> {
         let mut buffer = vec![0; 4_096];
         loop {
             let Ok((count, peer)) = udp.recv_from(&mut buffer).await else { continue };
-            let Some(answer) = buffer.get(..count).and_then(|query| answer(query, &zones, false)) else { continue };
+            let Some(answer) = buffer.get(..count).and_then(|query| answer(query, &zones, false)) else {
+                continue;
+            };
             let udp = Arc::clone(&udp);
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
@@ -113,8 +115,7 @@ fn answer(query: &[u8], zones: &ZoneResolver, over_tcp: bool) -> Option<Vec<u8>>
                 current = target;
                 continue;
             }
-            Found::NoName => code = 3,
-            Found::NoZone | Found::Delegated(_) => code = 3,
+            Found::NoName | Found::NoZone | Found::Delegated(_) => code = 3,
             Found::NoType => {}
         }
         if let Some((top, Some((ttl, soa)))) = zones.zones().zone_of(&current) {

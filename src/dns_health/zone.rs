@@ -101,6 +101,12 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     let types = [RecordType::Mx, RecordType::Txt, RecordType::A, RecordType::Aaaa];
     let found = types.map(|record_type| look_ups.get(domain, record_type));
     let dmarc = domain.below("_dmarc").ok().and_then(|name| look_ups.get(&name, RecordType::Txt));
+    // Asked beside the start of authority, not after it: the zone is nearly always the domain, or what is right above
+    // it unless that is a top-level domain.
+    let above = domain.parent().filter(|parent| parent.label_count() > 1);
+    for likely in [Some(domain), above.as_ref()].into_iter().flatten() {
+        look_ups.get(likely, RecordType::Ns);
+    }
     let zone = look_ups.take(apex(domain, answers)).flatten();
     let ns = zone.as_ref().and_then(|zone| look_ups.get(zone, RecordType::Ns));
     let soa = zone.as_ref().and_then(|zone| look_ups.get(zone, RecordType::Soa));
