@@ -505,7 +505,7 @@ pub struct DnsCheckArguments {
     #[arg(long)]
     pub smtp: bool,
     /// Ask DNS only: no policy is fetched by HTTPS, no name server is asked itself
-    #[arg(long)]
+    #[arg(long, conflicts_with = "smtp")]
     pub dns_only: bool,
     /// Exit with 1 if anything as bad as this was found: critical, error, warning, note, info
     #[arg(long, value_name = "SEVERITY", default_value = "error")]

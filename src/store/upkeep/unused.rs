@@ -1,7 +1,7 @@
 //! Look-up rows that nothing refers to any more: names, reporters, lists of results and reasons.
 //!
 //! No table that refers to them has an index by them, so all of it is read once, by a reader, without the lock. What is
-//! taken up again meanwhile is noted by whoever writes (`intern::Taken`) and stays; if another process wrote, or a
+//! taken up again meanwhile is noted by whoever writes (`intern::note_taken`) and stays; if another process wrote, or a
 //! transaction was lost, nobody can say what was taken up, and the rest is left for the next time.
 
 use rusqlite::Connection;
