@@ -14,7 +14,7 @@ mod policy;
 mod record;
 mod suffix;
 
-pub use discovery::{Discovery, Found, Rule, Step, Stray, discover};
+pub use discovery::{Discovery, Found, Rule, Step, Stray, discover, walk_names};
 pub use evaluate::{
     Aligned, Assessment, AuthorVerdict, DmarcResult, DmarcVerdict, Identifier, Mechanism, Standing, evaluate,
     unprocessed,

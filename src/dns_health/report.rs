@@ -1,6 +1,7 @@
 //! The report on one domain: all checks, the findings in order, and a grade by a rule.
 
-use crate::dns::{Answers, Ask, Name};
+use crate::authentication::dmarc;
+use crate::dns::{Answers, Ask, Name, Question, RecordType};
 use crate::dns_health::catalogue::GROUPS;
 use crate::dns_health::class::{self, Class};
 use crate::dns_health::facts::Facts;
@@ -90,6 +91,9 @@ impl Health {
 /// Runs every check. Errors: the questions that any of them lacks, together, to be asked side by side.
 pub fn judge(facts: &Facts, answers: &Answers) -> Result<Health, Ask> {
     let mut look_ups = LookUps::new(answers);
+    // One after the other each name of the walk would cost a round; nobody counts the questions here.
+    let walk = dmarc::walk_names(&facts.domain).into_iter();
+    look_ups.take(answers.need(walk.map(|name| Question::new(name, RecordType::Txt))));
     let class = look_ups.take(class::class_of(facts, answers));
     let zone = look_ups.take(zone::apex(&facts.domain, answers));
     let mut checks = Vec::new();
@@ -158,6 +162,19 @@ mod tests {
     use crate::dns_health::finding::Checks;
     use crate::dns_health::mx::{MX_CNAME as ONE, MX_IP as TWO, MX_NXDOMAIN as THREE};
     use crate::dns_health::sample::{Zone, facts, fixture};
+
+    #[test]
+    fn the_whole_walk_is_asked_for_at_once() {
+        let ask = judge(&facts("a.b.example.com"), &Answers::new()).unwrap_err();
+        let asked: Vec<String> = ask.questions.iter().map(|question| question.name.to_string()).collect();
+        for name in ["_dmarc.a.b.example.com", "_dmarc.b.example.com", "_dmarc.example.com", "_dmarc.com"] {
+            assert!(asked.iter().any(|other| other == name), "{name}: {asked:?}");
+        }
+        let long = Name::from_dotted("1.2.3.4.5.6.7.8.example.com").unwrap();
+        let names = dmarc::walk_names(&long);
+        assert_eq!(names.len(), crate::limits::DMARC_WALK_QUERIES);
+        assert_eq!(names[1].to_string(), "_dmarc.4.5.6.7.8.example.com");
+    }
 
     #[test]
     fn the_grade_follows_the_rule() {

@@ -135,18 +135,25 @@ pub fn discover(domain: &Name, answers: &Answers) -> Result<Discovery, Ask> {
             Found::Several(_) | Found::Nothing(_) => false,
         };
         steps.push(step);
-        let labels = domain.label_count();
-        if !is_end && labels > 1 && steps.len() < limits::DMARC_WALK_QUERIES {
-            let kept = if labels >= limits::DMARC_WALK_QUERIES {
-                limits::DMARC_WALK_QUERIES - 1
-            } else {
-                labels - 1
-            };
-            next = Some(domain.last_labels(kept));
+        if !is_end && steps.len() < limits::DMARC_WALK_QUERIES {
+            next = above(&domain);
         }
     }
     let (organizational, rule) = organizational(domain, &steps);
     Ok(Discovery { start: domain.clone(), steps, organizational, rule })
+}
+
+/// Where the walk goes from a name; nothing from a top level domain. Names of eight labels and more are cut to seven.
+fn above(domain: &Name) -> Option<Name> {
+    let labels = domain.label_count();
+    (labels > 1).then(|| domain.last_labels((labels - 1).min(limits::DMARC_WALK_QUERIES - 1)))
+}
+
+/// The names that a walk may ask, in its order: for whoever would rather ask side by side than as few as possible.
+pub fn walk_names(domain: &Name) -> Vec<Name> {
+    let first = (!domain.is_root()).then(|| domain.clone());
+    let walk = std::iter::successors(first, above).take(limits::DMARC_WALK_QUERIES);
+    walk.filter_map(|domain| domain.below("_dmarc").ok()).collect()
 }
 
 /// Asks one name.
