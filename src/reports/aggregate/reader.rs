@@ -257,6 +257,8 @@ fn prolog(text: &str, is_end: bool) -> Result<Prolog<'_>, Unreadable> {
         return Ok(match memchr::memmem::find(near, b"-->") {
             Some(end) => Prolog::Skip(end + 3, None),
             None if near.len() == bytes.len() && !is_end => Prolog::NeedsMore,
+            // It was cut: what it holds is no report.
+            None if near.len() == bytes.len() => Prolog::Skip(bytes.len(), Some(Found::Garbage)),
             None => Prolog::Skip(4, Some(Found::Garbage)),
         });
     }

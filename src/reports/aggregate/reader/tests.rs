@@ -334,6 +334,11 @@ fn what_a_cut_comment_holds_is_not_read() {
             "{open}"
         );
     }
+    // The same before a report, and after a whole one.
+    let commented = format!("<!-- {}", report(RECORD));
+    assert!(!matches!(read(commented.as_bytes()), Ok(reports) if !reports.is_empty()));
+    let behind = report(RECORD) + &commented;
+    assert_eq!(read(behind.as_bytes()).map(|read| read.len()), Ok(1));
     // Marks that open nothing are text.
     let text = report(RECORD).replacen("<email>", "<email><! a <!x b ", 1);
     assert_eq!(read(text.as_bytes()).map(|read| read.len()), Ok(1));
