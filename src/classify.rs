@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::cms;
 use crate::mail::delivery_status::{self, DeliveryReport, Input};
-use crate::mail::message::{Part, note};
+use crate::mail::message::Part;
 use crate::mail::{Envelope, Header, Message, Origin, Purpose, ReversePath, Standing};
 use crate::reports::digest::{DigestContext, ReportDigest};
 use crate::reports::extract::{Finding, Leaf, Records, extract};
@@ -237,7 +237,7 @@ impl Walk<'_> {
         if declares_feedback(message) && !is_delivery_status(message) && self.feedback(message, outer) {
             return;
         }
-        let is_cut = message.notes.iter().any(|(name, _)| *name == note::BOUNDARY_NOT_CLOSED);
+        let is_cut = message.is_open();
         for part in message.parts.iter().filter(|part| part.standing != Standing::Quoted) {
             let (bytes, note) = part.decode();
             let place = if outer.is_empty() { part.place.clone() } else { format!("{outer}/{}", part.place) };

@@ -101,6 +101,11 @@ impl<'a> Part<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// True if a multipart ends without its closing delimiter: the mail may have been cut, in its last part.
+    pub fn is_open(&self) -> bool {
+        self.notes.iter().any(|(name, _)| *name == note::BOUNDARY_NOT_CLOSED)
+    }
+
     /// Reads a message. Any bytes are a message: what cannot be told apart is a part as it stands.
     pub fn parse(raw: &'a [u8]) -> Self {
         // The line of an mbox before the header.

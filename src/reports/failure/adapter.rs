@@ -42,8 +42,8 @@ fn read_one(message: &Message<'_>) -> Result<Vec<FailureReport>, Unreadable> {
         }
     }
     // Where a multipart is not closed, the mail ends in its last part.
-    let is_open = message.notes.iter().any(|(name, _)| *name == crate::reports::quirk::BOUNDARY_NOT_CLOSED)
-        && message.parts.last().is_some_and(|part| part.standing != Standing::Nested);
+    let is_open =
+        message.is_open() && message.parts.last().is_some_and(|part| part.standing != Standing::Nested);
     let last = leaves.len().saturating_sub(1);
     let parts: Vec<_> = leaves
         .iter()

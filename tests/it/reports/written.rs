@@ -423,9 +423,16 @@ fn a_cut_bounce_invents_no_recipient() {
             let Some(report) = read_bounce(&mail.as_bytes()[..end]) else { continue };
             let read = told(&report);
             assert!(read.len() <= recipients.len(), "seed {seed} cut at {end}: {read:?}");
-            // All but the last stand whole.
-            let whole = read.len().saturating_sub(1);
-            assert_eq!(read[..whole], recipients[..whole], "seed {seed} cut at {end}");
+            // All but the last stand whole; of the last each value is that of the whole notice, or none. What is folded may
+            // end with a line: nobody can tell.
+            for (at, (read, whole)) in read.iter().zip(&recipients).enumerate() {
+                for (field, (value, whole)) in read.iter().zip(whole).enumerate() {
+                    let is_last = at + 1 == told(&report).len();
+                    let is_there = value == whole || is_last && value.is_empty();
+                    let is_head = is_last && field == 6 && whole.starts_with(value.as_str());
+                    assert!(is_there || is_head, "seed {seed} cut at {end}: {value:?} of {whole:?}");
+                }
+            }
         }
     }
 }
