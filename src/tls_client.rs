@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use ring::digest;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -264,11 +264,45 @@ pub fn verify_chain(verify: &Verify, host: &str, chain: &[Vec<u8>], now: Timesta
     let chain: Vec<CertificateDer<'_>> =
         chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
     let Some((own, rest)) = chain.split_first() else { return Verification::NotChecked };
-    let since = Duration::from_secs(u64::try_from(now.seconds()).unwrap_or_default());
+    let since = UnixTime::since_unix_epoch(seconds(now));
     // The verdict is what the recorder notes.
-    let _ =
-        client.recorder.verify_server_cert(own, rest, &client.name, &[], UnixTime::since_unix_epoch(since));
+    let _ = client.recorder.verify_server_cert(own, rest, &client.name, &[], since);
     client.recorder.seen().clone().unwrap_or(Verification::NotChecked)
+}
+
+/// Verifies a chain as it was served, the server's own certificate first, by the one authority whose certificate this is: its
+/// signatures and times, and that it is for one of these names. The authority's own times do not matter (RFC 7671 §5.2).
+///
+/// Errors: what is wrong; with the name, where it is for none of them.
+pub fn verify_by_authority(
+    authority: &[u8],
+    names: &[&str],
+    chain: &[Vec<u8>],
+    now: Timestamp,
+) -> Result<(), CertificateFault> {
+    let other = |error: &dyn fmt::Display| CertificateFault::Other(error.to_string());
+    let mut store = RootCertStore::empty();
+    store.add(CertificateDer::from(authority)).map_err(|error| other(&error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = verifier(store, &provider).map_err(|error| other(&error))?;
+    let chain: Vec<CertificateDer<'_>> =
+        chain.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+    let Some((own, rest)) = chain.split_first() else { return Err(other(&"no certificate")) };
+    let since = UnixTime::since_unix_epoch(seconds(now));
+    let mut fault = other(&"no name to verify it for");
+    for name in names {
+        let Ok(server_name) = ServerName::try_from(*name) else { continue };
+        match verifier.verify_server_cert(own, rest, &server_name, &[], since) {
+            Ok(_) => return Ok(()),
+            Err(error) => fault = CertificateFault::of(&error, own, name),
+        }
+    }
+    Err(fault)
+}
+
+/// The time since 1970; none before.
+fn seconds(now: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(now.seconds()).unwrap_or_default())
 }
 
 /// The verifier over the operating system's roots, which are read once.
@@ -289,10 +323,15 @@ fn roots(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCer
         let certificate = certificate.map_err(|error| TlsError(format!("roots: {error}")))?;
         store.add(certificate).map_err(|error| TlsError(format!("roots: {error}")))?;
     }
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
-        .build()
-        .map_err(|error| TlsError(format!("roots: {error}")))?;
-    Ok(verifier)
+    Ok(verifier(store, provider).map_err(|error| TlsError(format!("roots: {error}")))?)
+}
+
+/// A verifier over roots.
+fn verifier(
+    store: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider)).build()
 }
 
 /// Verifies as told, notes the result, and lets a failure pass where it is not enforced.

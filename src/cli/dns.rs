@@ -90,6 +90,10 @@ pub fn means(
     if !is_smtp {
         return Ok(means);
     }
+    if has_zones {
+        let hint = "leave out --zone, or `zone` in [dns]: hosts are called only where DNS itself names them";
+        return Err(Failure::usage("--smtp: the answers come from a zone file", hint));
+    }
     // A name that does not resolve would be turned away; our address is what stands in for it.
     let name = options::host_name(settings.receiver.host_name.as_deref());
     let is_known = wait(means.resolves(&name))?;

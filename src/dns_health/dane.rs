@@ -9,6 +9,7 @@ use crate::dns_health::finding::{Checks, Finding, Severity, codes};
 use crate::dns_health::look_ups::LookUps;
 use crate::dns_health::mx;
 use crate::limits;
+use crate::tls_client::{CertificateFault, verify_by_authority};
 
 codes! {
     DANE_NONE = "DANE-NONE", Note, "RFC 7672 §2.2", "the zone is signed, and an MX host has no TLSA record: DANE would cost one record", "publish `_25._tcp.` and the host with a TLSA record `3 1 1` of its public key";
@@ -17,7 +18,7 @@ codes! {
     DANE_TLSA_FAIL = "DANE-TLSA-FAIL", Critical, "RFC 7672 §2.1.2, §2.2", "the question for TLSA records fails in a signed zone: senders with DANE hold all mail back", "repair the name servers: they must answer questions for TLSA, also with absence";
     DANE_PARAMS = "DANE-PARAMS", Warning, "RFC 7672 §3.1", "a TLSA record of a kind that mail does not use", "use `3 1 1` (public key, SHA-256) or `2 1 1` with the authority's certificate in the chain";
     DANE_MATCH = "DANE-MATCH", Critical, "RFC 7672 §3.2", "no TLSA record matches the certificate that a host serves: senders with DANE deliver nothing", "publish the record of the certificate in use, before the next one is installed";
-    DANE_TA_CHAIN = "DANE-TA-CHAIN", Error, "RFC 7672 §3.1.2", "a record of usage 2 matches no certificate in the chain that the host sends", "let the host send the authority's certificate as well";
+    DANE_TA_CHAIN = "DANE-TA-CHAIN", Error, "RFC 7672 §3.1.2", "no record of usage 2 names an authority that proves the certificate of the host", "let the host send the authority's certificate as well, and a certificate of its own that the authority issued for it";
 }
 
 /// The TLSA records in an answer.
@@ -164,16 +165,36 @@ pub fn check(facts: &Facts, answers: &Answers) -> Result<Checks, Ask> {
     Ok(checks)
 }
 
+/// The certificate of an authority of which a record of usage 2 speaks: sent with the host's own, above it, or the record itself.
+fn authority<'a>(tlsa: &'a Tlsa, chain: &'a [Vec<u8>]) -> Option<&'a [u8]> {
+    if (tlsa.selector, tlsa.matching) == (0, 0) {
+        return Some(&tlsa.data);
+    }
+    chain.iter().skip(1).map(Vec::as_slice).find(|certificate| matches(tlsa, certificate))
+}
+
 /// Compares the records with what each address of the host serves.
 fn served(checks: &mut Checks, facts: &Facts, host: &Name, records: &[&Tlsa], security: Security) {
     let usable: Vec<&&Tlsa> = records.iter().filter(|tlsa| is_usable(tlsa)).collect();
-    // Where nobody uses the records a mismatch harms nobody yet.
-    let counts = |severity| if security == Security::Insecure { Severity::Note } else { severity };
+    // Where nobody uses the records a mismatch harms nobody yet; whether somebody does is not always known.
+    let counts = |severity: Severity| match security {
+        Security::Secure => severity,
+        Security::Insecure => severity.min(Severity::Note),
+        Security::Bogus | Security::NotKnown => severity.min(Severity::Warning),
+    };
     for ((_, address), dialogue) in facts.dialogues.iter().filter(|((other, _), _)| other == host) {
         let subject = format!("{host} ({address})");
+        // What cannot be compared is not known, of both ways to prove a certificate.
+        let has_authorities = usable.iter().any(|tlsa| tlsa.usage == 2);
+        let codes = [Some(&DANE_MATCH), has_authorities.then_some(&DANE_TA_CHAIN)];
+        let mut unknown = |cause: &str, why: &str| {
+            for code in codes.into_iter().flatten() {
+                checks.unknown_for(code, &subject, cause, why);
+            }
+        };
         let chain = match &dialogue.outcome {
             Err(fault) => {
-                checks.unknown_for(&DANE_MATCH, &subject, fault.as_str(), &fault.to_string());
+                unknown(fault.as_str(), &fault.to_string());
                 continue;
             }
             Ok(spoken) => match &spoken.tls {
@@ -185,18 +206,21 @@ fn served(checks: &mut Checks, facts: &Facts, host: &Name, records: &[&Tlsa], se
                     continue;
                 }
                 StartTls::Refused(why) | StartTls::Failed(why) => {
-                    checks.unknown_for(&DANE_MATCH, &subject, "tls", why);
+                    unknown("tls", why);
                     continue;
                 }
             },
         };
         let Some(own) = chain.first() else { continue };
-        let is_matched = usable.iter().any(|tlsa| match tlsa.usage {
-            3 => matches(tlsa, own),
-            _ => chain.iter().any(|certificate| matches(tlsa, certificate)),
-        });
-        let anchors: Vec<&&&Tlsa> = usable.iter().filter(|tlsa| tlsa.usage == 2).collect();
-        let is_anchor_sent = |tlsa: &&&&Tlsa| chain.iter().any(|certificate| matches(tlsa, certificate));
+        // RFC 7672 §3.2: an authority must have issued the host's certificate, for the host or the domain.
+        let names = [host.as_str(), facts.domain.as_str()];
+        let proofs: Vec<Option<Result<(), CertificateFault>>> = usable
+            .iter()
+            .filter(|tlsa| tlsa.usage == 2)
+            .map(|tlsa| Some(verify_by_authority(authority(tlsa, chain)?, &names, chain, facts.now)))
+            .collect();
+        let is_proven = proofs.iter().any(|proof| matches!(proof, Some(Ok(()))));
+        let is_matched = is_proven || usable.iter().any(|tlsa| tlsa.usage == 3 && matches(tlsa, own));
         if is_matched {
             checks.pass(&DANE_MATCH, &subject);
         } else if usable.is_empty() {
@@ -206,11 +230,16 @@ fn served(checks: &mut Checks, facts: &Facts, host: &Name, records: &[&Tlsa], se
             let evidence = format!("{} records, none matches{}", usable.len(), key.unwrap_or_default());
             checks.find(Finding::new(&DANE_MATCH, &subject, evidence).severity(counts(Severity::Critical)));
         }
-        if !anchors.is_empty() && !anchors.iter().any(is_anchor_sent) {
-            let evidence = format!("{} certificates are sent, none is the authority's", chain.len());
-            checks.find(Finding::new(&DANE_TA_CHAIN, &subject, evidence).severity(counts(Severity::Error)));
-        } else if !anchors.is_empty() {
+        if is_proven {
             checks.pass(&DANE_TA_CHAIN, &subject);
+        } else if !proofs.is_empty() {
+            let evidence = match proofs.iter().flatten().find_map(|proof| proof.as_ref().err()) {
+                Some(fault) => format!("the authority's is there, and does not prove the host's: {fault}"),
+                None => {
+                    format!("{} certificates are sent, none above the host's is the authority's", chain.len())
+                }
+            };
+            checks.find(Finding::new(&DANE_TA_CHAIN, &subject, evidence).severity(counts(Severity::Error)));
         }
     }
 }
@@ -284,32 +313,60 @@ mod tests {
 
     #[test]
     fn served_certificates_are_matched_by_every_kind_of_record() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec!["mx.test.example".to_owned()])
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
-        let own = certificate.der().to_vec();
-        let other_key = rcgen::KeyPair::generate().unwrap();
-        let other = rcgen::CertificateParams::new(vec!["ca.example".to_owned()]).unwrap();
-        let authority = other.self_signed(&other_key).unwrap().der().to_vec();
+        let new_key = || rcgen::KeyPair::generate().unwrap();
+        let of = |name: &str| rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate_of = |name: &str| {
+            let key = new_key();
+            let mut parameters = of(name);
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+            let certificate = parameters.self_signed(&key).unwrap().der().to_vec();
+            (certificate, rcgen::Issuer::new(parameters, key))
+        };
+        let (authority, issuer) = certificate_of("ca.example");
+        let (stranger, _) = certificate_of("public.example");
+        let issue = |parameters: rcgen::CertificateParams| {
+            parameters.signed_by(&new_key(), &issuer).unwrap().der().to_vec()
+        };
+        let own = issue(of("mx.test.example"));
+        let mut old = of("mx.test.example");
+        old.not_after = rcgen::date_time_ymd(2001, 1, 1);
+        let old = issue(old);
+        let for_domain = issue(of("test.example"));
+        let for_other = issue(of("mx.other.example"));
         let spki = |der: &[u8]| X509Certificate::from_der(der).unwrap().1.public_key().raw.to_vec();
         let hex = |octets: &[u8]| data_encoding::HEXLOWER.encode(octets);
         let sha256 = |octets: &[u8]| hex(digest::digest(&digest::SHA256, octets).as_ref());
         let sha512 = |octets: &[u8]| hex(digest::digest(&digest::SHA512, octets).as_ref());
         let subject = "mx.test.example (198.50.1.9)";
         let both = vec![own.clone(), authority.clone()];
+        let anchor = format!("2 1 1 {}", sha256(&spki(&authority)));
+        let unproven =
+            vec![format!("DANE-MATCH critical {subject}"), format!("DANE-TA-CHAIN error {subject}")];
         for (record, chain, want) in [
             (format!("3 1 1 {}", sha256(&spki(&own))), vec![own.clone()], vec![]),
             (format!("3 0 1 {}", sha256(&own)), vec![own.clone()], vec![]),
             (format!("3 1 2 {}", sha512(&spki(&own))), vec![own.clone()], vec![]),
             (format!("3 0 2 {}", sha512(&own)), vec![own.clone()], vec![]),
-            (format!("2 1 1 {}", sha256(&spki(&authority))), both.clone(), vec![]),
+            (anchor.clone(), both.clone(), vec![]),
+            (format!("2 0 1 {}", sha256(&authority)), both.clone(), vec![]),
+            (anchor.clone(), vec![for_domain, authority.clone()], vec![]),
+            // The record holds the certificate, so the host need not send it.
             (
-                format!("2 1 1 {}", sha256(&spki(&authority))),
+                format!("2 0 0 {}", hex(&authority)),
                 vec![own.clone()],
-                vec![format!("DANE-MATCH critical {subject}"), format!("DANE-TA-CHAIN error {subject}")],
+                vec!["DANE-PARAMS warning _25._tcp.mx.test.example".to_owned()],
             ),
+            (anchor.clone(), vec![own.clone()], unproven.clone()),
+            (anchor.clone(), vec![old, authority.clone()], unproven.clone()),
+            (anchor, vec![for_other, authority.clone()], unproven.clone()),
+            // Anybody's certificate can be sent along; and the host's own is no authority.
+            (
+                format!("2 1 1 {}", sha256(&spki(&stranger))),
+                vec![own.clone(), authority.clone(), stranger.clone()],
+                unproven.clone(),
+            ),
+            (format!("2 1 1 {}", sha256(&spki(&own))), both.clone(), unproven),
             // A record of usage 3 speaks of the host's own certificate only.
             (
                 format!("3 1 1 {}", sha256(&spki(&authority))),

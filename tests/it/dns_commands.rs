@@ -186,8 +186,11 @@ fn silence_makes_no_record_missing() {
     let told = run(folder.path(), &["dns", "check", "silent.com", "--zone", &zone]);
     let reasons = told.stdout.split("\nnot known\n").nth(1).unwrap_or_default();
     assert!(reasons.contains("timeout") && reasons.contains("STS-FETCH"), "{}", told.stdout);
-    let wrong = run(folder.path(), &["dns", "check", "example.com", "--zone", &zone, "--fail-on", "bad"]);
-    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    for wrong in [&["--fail-on", "bad"][..], &["--smtp"], &["--smtp", "--dns-only"]] {
+        let arguments = [&["dns", "check", "example.com", "--zone", &zone], wrong].concat();
+        let wrong = run(folder.path(), &arguments);
+        assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    }
 }
 
 #[test]
