@@ -1,6 +1,6 @@
 //! The columns of `dns history` and `dns watch`.
 
-use crate::dns_health::finding::Finding;
+use crate::dns_health::finding::{Finding, RecordToPublish};
 use crate::dns_health::report::{Grade, Health};
 use crate::render::{Column, Kind, Show, Value};
 use crate::summary::{DnsEventRow, DnsFindingRow, DnsRecordRow};
@@ -212,6 +212,11 @@ fn of_finding(row: &HealthFinding, text: for<'f> fn(&'f Finding) -> &'f str) -> 
     Value::text(row.finding.as_ref().map(text))
 }
 
+/// A text of the record to publish, if there is one.
+fn of_record(row: &HealthFinding, text: for<'f> fn(&'f RecordToPublish) -> &'f str) -> Value<'_> {
+    Value::text(row.finding.as_ref().and_then(|finding| finding.publish.as_ref()).map(text))
+}
+
 /// A row a finding.
 pub static HEALTH_FINDINGS: &[Column<HealthFinding>] = &[
     Column::new("domain", "domain", Kind::Text, Show::Whole, "The domain.", |row| {
@@ -267,16 +272,10 @@ pub static HEALTH_FINDINGS: &[Column<HealthFinding>] = &[
         Kind::Text,
         Show::Never,
         "The name of the record to publish; null where there is none.",
-        |row| {
-            Value::text(
-                row.finding.as_ref().and_then(|finding| Some(finding.publish.as_ref()?.name.as_str())),
-            )
-        },
+        |row| of_record(row, |record| record.name.as_str()),
     ),
     Column::new("publish_type", "type", Kind::Text, Show::Never, "Its type.", |row| {
-        Value::text(
-            row.finding.as_ref().and_then(|finding| Some(finding.publish.as_ref()?.record_type.as_str())),
-        )
+        of_record(row, |record| record.record_type.as_str())
     }),
     Column::new(
         "publish_value",
@@ -284,11 +283,7 @@ pub static HEALTH_FINDINGS: &[Column<HealthFinding>] = &[
         Kind::Text,
         Show::Never,
         "Its data, as a zone file writes it.",
-        |row| {
-            Value::text(
-                row.finding.as_ref().and_then(|finding| Some(finding.publish.as_ref()?.value.as_str())),
-            )
-        },
+        |row| of_record(row, |record| record.value.as_str()),
     ),
 ];
 

@@ -1,10 +1,10 @@
 //! `dns check` and `dns watch` on zones of our own.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in a test an error is a failure")]
+#![expect(clippy::unwrap_used, reason = "in a test an error is a failure")]
 
 use std::path::Path;
 
-use crate::support::program;
+use crate::support::program::{self, json_said as json, say as run};
 
 /// Two SPF records, an include that nobody has registered, an old DMARC tag.
 const ZONE: &str = "\
@@ -31,28 +31,6 @@ fn zone(folder: &Path) -> String {
     let file = folder.join("t.zone");
     std::fs::write(&file, ZONE).unwrap();
     file.display().to_string()
-}
-
-/// What a command said, and its exit code.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-/// Runs a command, whatever its exit code.
-fn run(folder: &Path, arguments: &[&str]) -> Said {
-    let output = program::run(folder, arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
-/// The JSON that it prints.
-fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
-    let mut all = arguments.to_vec();
-    all.extend(["--format", "json"]);
-    let said = run(folder, &all);
-    serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr))
 }
 
 #[test]

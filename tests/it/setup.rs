@@ -2,10 +2,9 @@
 //! an empty store says.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use crate::support::dns::{Behavior, DnsServer};
-use crate::support::program;
+use crate::support::program::{self, json_said as json, say as run};
 
 /// Our own domain, of which nothing is published but its zone, and two domains to be watched.
 const ZONE: &str = "\
@@ -42,28 +41,6 @@ name = \"example.com\"
 [[domain]]
 name = \"example.org\"
 ";
-
-/// What a command said, and its exit code.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-/// Runs a command, whatever its exit code.
-fn run(folder: &Path, arguments: &[&str]) -> Said {
-    let output = program::run(folder, arguments);
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
-/// The JSON that a command prints.
-fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
-    let mut all = arguments.to_vec();
-    all.extend(["--format", "json"]);
-    let said = run(folder, &all);
-    serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr))
-}
 
 /// A folder with the configuration and a zone.
 fn folder(zone: &str) -> tempfile::TempDir {

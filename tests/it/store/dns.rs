@@ -20,6 +20,17 @@ fn text(text: &str) -> Answer {
     Answer::records(vec![RecordData::Txt(vec![text.as_bytes().to_vec()])])
 }
 
+/// A finding about a host.
+fn found(subject: &str) -> FoundNow {
+    FoundNow {
+        code: "MX-CNAME",
+        subject: subject.to_owned(),
+        severity: "error",
+        evidence: "an alias".to_owned(),
+        mend: "name the host".to_owned(),
+    }
+}
+
 /// The time of a check, one an hour.
 fn hour(hours: i64) -> Timestamp {
     Timestamp::from_seconds(MARCH + hours * 3600)
@@ -106,13 +117,6 @@ fn history_survives_a_restart_and_can_be_turned_back() {
 #[test]
 fn findings_open_and_close_and_trouble_closes_none() {
     let (_folder, store) = new_store();
-    let found = |subject: &str| FoundNow {
-        code: "MX-CNAME",
-        subject: subject.to_owned(),
-        severity: "error",
-        evidence: "an alias".to_owned(),
-        mend: "name the host".to_owned(),
-    };
     let check = |hours, findings: &[&str], not_known: &[&'static str]| -> Vec<(Happening, String)> {
         let findings = findings.iter().map(|subject| found(subject)).collect();
         let noted = Noted { findings, not_known: not_known.to_vec(), ..Noted::default() };
@@ -140,13 +144,6 @@ fn findings_open_and_close_and_trouble_closes_none() {
 #[test]
 fn history_grows_old_and_what_is_known_stays() {
     let (_folder, store) = new_store();
-    let found = |subject: &str| FoundNow {
-        code: "MX-CNAME",
-        subject: subject.to_owned(),
-        severity: "error",
-        evidence: "an alias".to_owned(),
-        mend: "name the host".to_owned(),
-    };
     let day = |days: i64| hour(days * 24);
     let check = |days: i64, policy_text: &str, findings: &[&str]| {
         let noted = Noted {

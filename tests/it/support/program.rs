@@ -25,6 +25,32 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     mailsonde(folder).args(arguments).output().expect("the program starts")
 }
 
+/// What a command said, and its exit code.
+pub(crate) struct Said {
+    /// The exit code; absent if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Standard output.
+    pub(crate) stdout: String,
+    /// Standard error.
+    pub(crate) stderr: String,
+}
+
+/// Runs a command, whatever its exit code, and reads what it said.
+pub(crate) fn say(folder: &Path, arguments: &[&str]) -> Said {
+    let output = run(folder, arguments);
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// The JSON object that a command prints, whatever its exit code.
+#[track_caller]
+pub(crate) fn json_said(folder: &Path, arguments: &[&str]) -> serde_json::Value {
+    let mut all = arguments.to_vec();
+    all.extend(["--format", "json"]);
+    let said = say(folder, &all);
+    serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{all:?}: {}{}", said.stdout, said.stderr))
+}
+
 /// Runs a command that must end with 0 and print one JSON object.
 #[track_caller]
 pub(crate) fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
