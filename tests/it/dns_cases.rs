@@ -2,16 +2,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in a test an error is a failure")]
 
+use mailsonde::authentication::dkim::Service;
 use mailsonde::authentication::dmarc::{
     AuthorVerdict, DmarcResult, Identifier, Mechanism, Standing, discover, evaluate,
 };
 use mailsonde::authentication::spf::{Identity, Input, check};
+use mailsonde::authentication::{evidence, verify};
 use mailsonde::clock::Timestamp;
 use mailsonde::dns::{Answers, Ask, Cause, Name, ZoneResolver};
 use mailsonde::dns_health::facts::{Facts, KnownSelector, SelectorOrigin};
 use mailsonde::dns_health::finding::Severity;
 use mailsonde::dns_health::report::{Health, judge};
 use mailsonde::limits;
+use mailsonde::mail::{Address, Envelope, Origin, ReversePath};
 
 use crate::support::shared;
 
@@ -207,6 +210,27 @@ fn case_105_siblings_align() {
     assert_eq!(result, DmarcResult::Pass);
     assert_eq!(verdict.discovery.organizational, Some(name("example.org")));
     assert_eq!(policy(&zone, "a.b.c.example.org").1, "example.org");
+    // The mail of the case, as a whole.
+    let mail =
+        std::fs::read(shared("cases/105-sibling-subdomains-align").unwrap().join("probe.eml")).unwrap();
+    let arrived = Timestamp::from_seconds(1_772_424_600);
+    let envelope = Envelope {
+        peer: Some("192.0.2.25:25".parse().unwrap()),
+        helo: Some("mail.example".to_owned()),
+        mail_from: Some(ReversePath::Address(Address::parse("x@z.example.org").unwrap())),
+        ..Envelope::without_transport(Origin::Smtp, arrived)
+    };
+    let facts = verify::Facts {
+        envelope: &envelope,
+        service: Service::Mail,
+        receiver: "mail.example",
+        trusted_hosts: &[],
+        now: arrived,
+    };
+    let (verdicts, _) = settle(&zone, |answers| verify::judge(&facts, &mail, answers));
+    let words = evidence::words(&verdicts);
+    assert_eq!((words.spf.as_str(), words.spf_domain.as_deref()), ("pass", Some("z.example.org")));
+    assert_eq!((words.dmarc.as_str(), words.header_from.as_deref()), ("pass", Some("a.b.c.example.org")));
     // What only ends alike is another organization.
     for stranger in ["xexample.org", "example.org.test", "org"] {
         assert_eq!(dmarc(&zone, "a.b.c.example.org", &[stranger]).0, DmarcResult::Fail, "{stranger}");
