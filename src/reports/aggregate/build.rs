@@ -577,11 +577,11 @@ fn first(place: &mut Option<String>, text: &str) {
     }
 }
 
-/// Cuts a text to what is kept of one field.
+/// Cuts a text to what is kept of one field; without blanks at its end, wherever that is.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(limits::HEADER_TEXT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.get(..end).unwrap_or_default()
+    text.get(..end).unwrap_or_default().trim_end()
 }

@@ -343,3 +343,14 @@ fn what_a_cut_comment_holds_is_not_read() {
     let text = report(RECORD).replacen("<email>", "<email><! a <!x b ", 1);
     assert_eq!(read(text.as_bytes()).map(|read| read.len()), Ok(1));
 }
+
+/// A value that is cut has no blanks at its end, like one that is not: written and read again it is the same.
+#[test]
+fn a_cut_value_ends_like_any_other() {
+    let kept = "s".repeat(limits::HEADER_TEXT_BYTES - 3);
+    let record =
+        RECORD.replacen("<selector>s</selector>", &format!("<selector>{kept}\n   \n rest</selector>"), 1);
+    let (read, records) = one(report(&record).as_bytes());
+    assert_eq!(records[0].dkim_results[0].selector.as_deref(), Some(kept.as_str()));
+    assert_eq!(names(&read), [quirk::TEXT_CUT]);
+}
