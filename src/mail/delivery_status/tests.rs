@@ -96,6 +96,54 @@ fn every_cut_of_every_fixture() {
     }
 }
 
+/// What the status parts say of recipients: the name of each value, and the value.
+fn said(mail: &[u8]) -> Vec<(&'static str, String)> {
+    fn add<T>(
+        all: &mut Vec<(&'static str, String)>,
+        name: &'static str,
+        found: Option<&Found<T>>,
+        text: impl Fn(&T) -> String,
+    ) {
+        let found = found.filter(|found| found.evidence.place == Place::StatusPart);
+        all.extend(found.map(|found| (name, text(&found.value))));
+    }
+    let Some(report) = read(&Input::of(&Message::parse(mail), Some(true))) else { return Vec::new() };
+    let mut all = Vec::new();
+    for status in &report.recipients {
+        add(&mut all, "final", status.final_recipient.as_ref(), |value| value.address.clone());
+        add(&mut all, "original", status.original_recipient.as_ref(), |value| value.address.clone());
+        add(&mut all, "action", status.action.as_ref(), |value| value.as_str().to_owned());
+        add(&mut all, "status", status.enhanced_status.as_ref(), ToString::to_string);
+        add(&mut all, "remote", status.remote_mta.as_ref(), |value| value.name.clone());
+        add(&mut all, "diagnostic", status.diagnostic.as_ref(), Clone::clone);
+    }
+    all
+}
+
+/// A cut notice says nothing of a recipient that the whole one does not say. Folded words may end with a line, and of several
+/// codes a later one may be the better.
+#[test]
+fn a_cut_fixture_says_nothing_else() {
+    let mut compared = 0;
+    for mail in FIXTURES.iter() {
+        let whole = said(mail);
+        for end in 0..mail.len() {
+            for (name, value) in said(&mail[..end]) {
+                let is_said = |(other, text): &(&str, String)| {
+                    *other == name
+                        && (*text == value || name == "diagnostic" && text.starts_with(value.as_str()))
+                };
+                let text = String::from_utf8_lossy(&mail[..end]);
+                let is_whole_line =
+                    name == "status" && text.lines().any(|line| line.trim() == format!("Status: {value}"));
+                assert!(is_whole_line || whole.iter().any(is_said), "{name} {value:?}, cut after {text:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 1_000, "{compared}");
+}
+
 #[test]
 fn empty_and_odd_inputs() {
     check(&Input::default());
