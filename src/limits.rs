@@ -306,6 +306,16 @@ pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// How long a probe is waited for after a host said that it is delayed, at most: hosts give up after four to five
 /// days (RFC 5321 §4.5.4.1).
 pub const PROBE_DELAY: Duration = Duration::from_secs(6 * 24 * 3600);
+/// Probes to one recipient domain in an hour, unless configured: one a minute disturbs no mail system.
+pub const PROBES_PER_DESTINATION_HOUR: u32 = 60;
+/// Probes in all in an hour, unless configured.
+pub const PROBES_PER_HOUR: u32 = 600;
+/// Period over which what is promised of a route is looked at, unless configured.
+pub const SLO_WINDOW: Duration = Duration::from_secs(28 * 24 * 3_600);
+/// How long a probe that is made to be stopped is waited for, unless configured.
+pub const PROBE_NEGATIVE_WITHIN: Duration = Duration::from_secs(600);
+/// Value of a header field that a user adds to probes, bytes: one line (RFC 5322 §2.1.1) with its name.
+pub const PROBE_HEADER_VALUE_BYTES: usize = 900;
 /// Largest attachment of a probe, bytes: with base64 it stays below [`MESSAGE_BYTES`].
 pub const PROBE_ATTACHMENT_BYTES: u64 = 30 * 1024 * 1024;
 /// Characters of a route's name in a message.

@@ -123,7 +123,7 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
     }
     for route in &settings.routes {
         let sender = &route.sender;
-        let by = format!("{}:{}", sender.host, sender.port);
+        let by = sender.target();
         let lost_after = route.lost_after.as_secs();
         say("route", format!("{}: to {} by {by}, lost after {lost_after} s", route.name, route.to));
     }

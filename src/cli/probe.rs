@@ -27,9 +27,14 @@ pub static ROUTES: &[Column<RouteSettings>] = &[
     Column::new("sender", "sender", Kind::Text, Show::Spare(2, 0), "The name of its sender.", |row| {
         Value::text(Some(&row.sender.name))
     }),
-    Column::new("host", "host", Kind::Text, Show::Cut(12), "The server that takes its probes.", |row| {
-        Value::text(Some(&row.sender.host))
-    }),
+    Column::new(
+        "host",
+        "host",
+        Kind::Text,
+        Show::Cut(12),
+        "The server that takes its probes; null: the MX hosts of the recipient.",
+        |row| Value::text(Some(row.sender.host.as_str()).filter(|host| !host.is_empty())),
+    ),
     Column::new("port", "port", Kind::Count("port"), Show::Whole, "Its port.", |row| {
         Value::Count(row.sender.port.into())
     }),
@@ -55,7 +60,8 @@ pub static ROUTES: &[Column<RouteSettings>] = &[
         Value::Text(Cow::Owned(row.from.to_string()))
     }),
     Column::new("profile", "profile", Kind::Text, Show::Spare(3, 0), "What its probes are made of.", |row| {
-        Value::Text(Cow::Owned(row.profile.to_string()))
+        let profiles: Vec<String> = row.profiles.iter().map(|one| one.profile.to_string()).collect();
+        Value::Text(Cow::Owned(profiles.join(", ")))
     }),
     Column::new(
         "lost_after_seconds",

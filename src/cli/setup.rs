@@ -136,7 +136,8 @@ fn wishes(settings: &Settings, arguments: &SetupArguments) -> Result<Wishes, Fai
     let senders = settings.routes.iter().filter_map(|route| {
         let from = Name::from_dotted(route.from.domain_name()?.as_str()).ok()?;
         let server = &route.sender.host;
-        let server = server.parse::<IpAddr>().is_err().then(|| Name::from_dotted(server).ok()).flatten();
+        let is_name = !server.is_empty() && server.parse::<IpAddr>().is_err();
+        let server = is_name.then(|| Name::from_dotted(server).ok()).flatten();
         Some((from, server))
     });
     Ok(Wishes {

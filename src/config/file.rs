@@ -2,6 +2,8 @@
 //!
 //! The keys that are asked for are the keys that are known: `Section::finish` reports all others.
 
+mod lists;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -12,6 +14,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::fault::{Fault, nearest, place};
+
+pub(super) use lists::Item;
+pub use lists::parse_percent;
 
 /// The text of one file and the faults found in it so far.
 pub(super) struct Source<'t> {
@@ -91,6 +96,11 @@ impl<'s, 't> Section<'s, 't> {
     pub(super) fn fault(&self, key: &str, message: impl Into<String>, hint: Option<String>) {
         let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.source.fault(span, message.into(), hint);
+    }
+
+    /// Makes a key known without reading it.
+    pub(super) fn know(&self, key: &'static str) {
+        self.known.borrow_mut().push(key);
     }
 
     /// The value of a key, which is known from now on.

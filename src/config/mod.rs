@@ -10,6 +10,7 @@ pub mod file;
 pub mod load;
 pub mod mailbox;
 pub mod places;
+pub mod probes;
 pub mod secret;
 mod sections;
 pub mod senders;
@@ -19,8 +20,11 @@ pub use dns::{DnsSettings, DnsSource, ZoneSource};
 pub use fault::Fault;
 pub use load::{ConfigError, load};
 pub use mailbox::{MailboxAuth, MailboxSettings};
+pub use probes::{
+    AuthMechanism, Cap, ConsentSettings, DkimSettings, MaintenanceSettings, NegativeSettings, ProbesSettings,
+    ProfileSettings, RouteSettings, SenderAuth, SenderKind, SenderSettings, SenderTls, SloSettings,
+};
 pub use secret::Secret;
 pub use settings::{
-    ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, RouteSettings,
-    SenderSettings, SenderTls, Settings, TlsFiles,
+    ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, Settings, TlsFiles,
 };

@@ -80,18 +80,35 @@ impl Secret {
     ///
     /// Errors: [`SecretError`].
     pub fn read(&self) -> Result<SecretText, SecretError> {
-        let text = match self {
-            Self::Env(name) => std::env::var(name).map_err(|_| SecretError::NotSet(name.clone()))?,
-            Self::File(path) => {
-                read_file(path).map_err(|cause| SecretError::File { path: path.clone(), cause })?
-            }
-            Self::Command(words) => run(words)?,
-        };
+        let text = self.read_head()?;
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
             return Err(SecretError::Empty(self.to_string()));
         }
         Ok(SecretText(line.to_owned()))
+    }
+
+    /// Fetches all lines of the secret, for keys in PEM form; at most [`limits::SECRET_BYTES`]. Blocks as
+    /// [`Secret::read`] does.
+    ///
+    /// Errors: [`SecretError`].
+    pub fn read_whole(&self) -> Result<SecretText, SecretError> {
+        let text = self.read_head()?;
+        if text.trim().is_empty() {
+            return Err(SecretError::Empty(self.to_string()));
+        }
+        Ok(SecretText(text))
+    }
+
+    /// Fetches the text from its place.
+    fn read_head(&self) -> Result<String, SecretError> {
+        match self {
+            Self::Env(name) => std::env::var(name).map_err(|_| SecretError::NotSet(name.clone())),
+            Self::File(path) => {
+                read_file(path).map_err(|cause| SecretError::File { path: path.clone(), cause })
+            }
+            Self::Command(words) => run(words),
+        }
     }
 }
 

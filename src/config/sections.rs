@@ -1,22 +1,19 @@
 //! Reads the tables of the file one by one: checks every value, notes every fault, fills in defaults.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::config::dns::read_dns;
-use crate::config::fault::nearest;
 use crate::config::file::Section;
 use crate::config::mailbox;
+use crate::config::probes;
 use crate::config::secret::Secret;
 use crate::config::settings::{
     AuthenticationSettings, ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings,
-    RetentionSettings, RouteSettings, SenderSettings, SenderTls, Settings, TlsFiles,
+    RetentionSettings, Settings, TlsFiles,
 };
-use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
-use crate::probe::compose::Profile;
 use crate::smtp::sink::{Network, Relays};
 
 /// Reads the whole file; faults are noted on the way.
@@ -48,8 +45,8 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     read_listeners(root, &mut settings);
     read_recipients(root, &mut settings);
     read_domains(root, &mut settings);
-    read_routes(root, &mut settings);
     settings.mailboxes = mailbox::read(root);
+    probes::read(root, &mut settings);
     if let Some(dns) = root.section("dns") {
         settings.dns = read_dns(&dns);
         dns.finish();
@@ -254,62 +251,6 @@ fn read_domains(root: &Section<'_, '_>, settings: &mut Settings) {
     }
 }
 
-/// `[sender.NAME]` and `[route.NAME]`.
-fn read_routes(root: &Section<'_, '_>, settings: &mut Settings) {
-    let mut senders: Vec<(String, Option<SenderSettings>)> = Vec::new();
-    for (name, section) in root.named("sender") {
-        senders.push((name.to_owned(), read_sender(name, &section)));
-        section.finish();
-    }
-    for (name, section) in root.named("route") {
-        if let Some(route) = read_route(name, &section, &senders) {
-            settings.routes.push(route);
-        }
-        section.finish();
-    }
-}
-
-/// `[sender.NAME]`; faults are noted, `None` if it is not usable.
-fn read_sender(name: &str, section: &Section<'_, '_>) -> Option<SenderSettings> {
-    let words = [
-        ("starttls-required", SenderTls::StartTlsRequired),
-        ("implicit", SenderTls::Implicit),
-        ("starttls-if-offered", SenderTls::StartTlsIfOffered),
-        ("none", SenderTls::None),
-    ];
-    section.require("host", "\"smtp.example.org\"");
-    let host = section.parsed("host", "a host name or an IP address", "smtp.example.org", |text| {
-        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        bare.parse::<IpAddr>().ok().map(|ip| ip.to_string()).or_else(|| host_name(text))
-    });
-    let tls = section.word("tls", &words).unwrap_or(SenderTls::StartTlsRequired);
-    let port = section.port("port").unwrap_or(if tls == SenderTls::Implicit { 465 } else { 587 });
-    let accepts_any_certificate = section.flag("accept_any_certificate").unwrap_or(false);
-    let helo = section.parsed("helo", "a host name", "probe.example.org", host_name);
-    let auth = section.section("auth").and_then(|auth| {
-        auth.require("user", "\"probe@example.org\"");
-        auth.require("password", "{ file = \"/etc/mailsonde/password\" }");
-        let user = auth.text("user", "probe@example.org").map(str::to_owned);
-        let password = auth.section("password").and_then(|section| read_secret(section));
-        auth.finish();
-        user.zip(password)
-    });
-    // A password in clear over the network is never what somebody wants (RFC 4954 §4).
-    if auth.is_some() && matches!(tls, SenderTls::None | SenderTls::StartTlsIfOffered) {
-        let hint = "write `tls = \"starttls-required\"` or `tls = \"implicit\"`".to_owned();
-        section.fault("tls", format!("{} would send its password without TLS", section.name()), Some(hint));
-    }
-    Some(SenderSettings {
-        name: name.to_owned(),
-        host: host?,
-        port,
-        tls,
-        accepts_any_certificate,
-        auth,
-        helo,
-    })
-}
-
 /// `{ env = "X" }`, `{ file = "…" }` or `{ command = […] }`.
 pub(super) fn read_secret(section: Section<'_, '_>) -> Option<Secret> {
     let env = section.parsed("env", "the name of a variable", "MAILSONDE_PASSWORD", |text| {
@@ -333,58 +274,6 @@ pub(super) fn read_secret(section: Section<'_, '_>) -> Option<Secret> {
     }
     section.finish();
     env.or(file).or(command)
-}
-
-/// `[route.NAME]`; faults are noted, `None` if it is not usable.
-fn read_route(
-    name: &str,
-    section: &Section<'_, '_>,
-    senders: &[(String, Option<SenderSettings>)],
-) -> Option<RouteSettings> {
-    section.require("sender", "\"relay\"");
-    section.require("to", "\"probe+{token}@example.net\"");
-    section.require("from", "\"probe@example.org\"");
-    let sender = section.text("sender", "relay").and_then(|wanted| {
-        let found = senders.iter().find(|(name, _)| name == wanted);
-        if found.is_none() {
-            let names = || senders.iter().map(|(name, _)| name.as_str());
-            let hint = match nearest(wanted, names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if senders.is_empty() => format!("add a table `[sender.{wanted}]`"),
-                None => format!("senders here: {}", names().collect::<Vec<_>>().join(", ")),
-            };
-            section.fault(
-                "sender",
-                format!("{} names an unknown sender {wanted:?}", section.name()),
-                Some(hint),
-            );
-        }
-        found.and_then(|(_, sender)| sender.clone())
-    });
-    let to = section.parsed("to", "an address with `{token}`", "probe+{token}@example.net", |text| {
-        // A token's text in the recipient: `mf` and 32 characters.
-        let filled = text.replace("{token}", "mfabcdefghijklmnopqrstuvwxyz234567");
-        (text.matches("{token}").count() <= 1 && Address::parse(&filled)?.domain.is_some())
-            .then(|| text.to_owned())
-    });
-    let from = section.parsed("from", "a mail address", "probe@example.org", |text| {
-        Address::parse(text).filter(|address| address.domain.is_some())
-    });
-    let profile = section.text("profile", "plain").map_or(Profile::Plain, |text| {
-        Profile::parse(text).unwrap_or_else(|error| {
-            section.fault("profile", error.to_string(), Some("for example `profile = \"plain\"`".to_owned()));
-            Profile::Plain
-        })
-    });
-    let lost_after = section.duration("lost_after", "4h").unwrap_or(limits::PROBE_LOST_AFTER);
-    if lost_after.is_zero() {
-        section.fault(
-            "lost_after",
-            "`lost_after` is zero",
-            Some("for example `lost_after = \"4h\"`".to_owned()),
-        );
-    }
-    Some(RouteSettings { name: name.to_owned(), sender: sender?, to: to?, from: from?, profile, lost_after })
 }
 
 /// `[retention]`.

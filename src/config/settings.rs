@@ -8,15 +8,17 @@ use crate::config::dns::DnsSettings;
 use crate::config::fault::Fault;
 use crate::config::file::{Section, Source};
 use crate::config::mailbox::MailboxSettings;
+use crate::config::probes::{MaintenanceSettings, NegativeSettings, ProbesSettings};
 use crate::config::secret::Secret;
 use crate::config::sections::read;
 use crate::dns::Name;
 use crate::dns_health::facts::Mailboxes;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
-use crate::probe::compose::Profile;
 use crate::smtp::sink::{Network, Relays};
 use crate::store::{Retention, StoreOptions};
+
+pub use crate::config::probes::{RouteSettings, SenderSettings, SenderTls};
 
 /// Everything that a user may choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,12 @@ pub struct Settings {
     pub domains: Vec<DomainName>,
     /// The routes of probes, in the order of the file.
     pub routes: Vec<RouteSettings>,
+    /// What holds for all probes.
+    pub probes: ProbesSettings,
+    /// The probes that are made to be stopped, in the order of the file.
+    pub negatives: Vec<NegativeSettings>,
+    /// When nobody is alarmed, in the order of the file.
+    pub maintenance: Vec<MaintenanceSettings>,
     /// The mailboxes that are read, in the order of the file.
     pub mailboxes: Vec<MailboxSettings>,
     /// Who answers questions of DNS.
@@ -167,55 +175,6 @@ pub struct RetentionSettings {
     pub dns_history: Duration,
 }
 
-/// A server that takes our probes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SenderSettings {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Host name or IP address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// TLS on the way there.
-    pub tls: SenderTls,
-    /// True if any certificate will do, for servers of one's own with a self-signed one.
-    pub accepts_any_certificate: bool,
-    /// User name and password.
-    pub auth: Option<(String, Secret)>,
-    /// The name in EHLO; absent: the name of the machine.
-    pub helo: Option<String>,
-}
-
-/// TLS on the way to a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SenderTls {
-    /// From the first byte (RFC 8314 §3.3).
-    Implicit,
-    /// STARTTLS or nothing is sent.
-    StartTlsRequired,
-    /// STARTTLS if the server offers it.
-    StartTlsIfOffered,
-    /// None.
-    None,
-}
-
-/// A way that probes take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteSettings {
-    /// Its name.
-    pub name: String,
-    /// The server that takes its probes.
-    pub sender: SenderSettings,
-    /// The recipient, with `{token}` where the token goes.
-    pub to: String,
-    /// The sender's address.
-    pub from: Address,
-    /// What its probes are made of.
-    pub profile: Profile,
-    /// How long until a probe counts as lost.
-    pub lost_after: Duration,
-}
-
 impl Settings {
     /// What is in force without a configuration: loopback only, one recipient of each purpose at
     /// `mailsonde.test`, all domains watched, `mailsonde.db` in the working folder.
@@ -235,6 +194,9 @@ impl Settings {
             recipients: recipients.collect(),
             domains: Vec::new(),
             routes: Vec::new(),
+            probes: ProbesSettings::with_defaults(),
+            negatives: Vec::new(),
+            maintenance: Vec::new(),
             mailboxes: Vec::new(),
             retention: RetentionSettings::with_defaults(),
             dns: DnsSettings::with_defaults(),
@@ -304,6 +266,13 @@ impl Settings {
         self.routes.iter().find(|route| route.name == name)
     }
 
+    /// True if a domain is ours: at or below a `[[domain]]`, or that of a `[[recipient]]`.
+    pub fn is_own_domain(&self, domain: &DomainName) -> bool {
+        let is_recipient =
+            |recipient: &RecipientSettings| recipient.address.domain_name().is_some_and(|own| own == *domain);
+        self.domains.iter().any(|own| domain.is_at_or_below(own)) || self.recipients.iter().any(is_recipient)
+    }
+
     /// The mailbox with this name.
     pub fn mailbox(&self, name: &str) -> Option<&MailboxSettings> {
         self.mailboxes.iter().find(|mailbox| mailbox.name == name)
@@ -312,14 +281,19 @@ impl Settings {
     /// All secrets, each with the table that needs it.
     pub fn secrets(&self) -> impl Iterator<Item = (String, &Secret)> {
         let of_routes = self.routes.iter().filter_map(|route| {
-            let (_, secret) = route.sender.auth.as_ref()?;
-            Some((format!("[sender.{}]", route.sender.name), secret))
+            let auth = route.sender.auth.as_ref()?;
+            Some((format!("[sender.{}]", route.sender.name), &auth.password))
         });
         let of_mailboxes = self
             .mailboxes
             .iter()
             .filter_map(|mailbox| Some((format!("[mailbox.{}]", mailbox.name), mailbox.auth.secret()?)));
-        of_routes.chain(of_mailboxes)
+        let of_keys = self
+            .routes
+            .iter()
+            .filter_map(|route| route.dkim.as_ref())
+            .map(|dkim| (format!("[dkim.{}]", dkim.name), &dkim.key));
+        of_routes.chain(of_keys).chain(of_mailboxes)
     }
 }
 

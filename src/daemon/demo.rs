@@ -16,7 +16,6 @@ use crate::daemon::recipients::Recipients;
 use crate::daemon::serve::{Service, bind};
 use crate::daemon::{keys, options};
 use crate::mail::{Address, Body, Envelope, Inbox, MessageId, Purpose, Refusal, ReversePath};
-use crate::probe::compose::Profile;
 use crate::probe::lifecycle::{State, What};
 use crate::probe::token::KeyRing;
 use crate::smtp::sink::{Listener, Relays, Sink, SinkOptions};
@@ -201,22 +200,13 @@ fn lossy_sink(settings: &Settings, ring: &KeyRing, folder: &Path) -> anyhow::Res
 
 /// A route to a receiver on loopback.
 fn route(name: &str, sink: SocketAddr, to: &str) -> anyhow::Result<RouteSettings> {
-    Ok(RouteSettings {
-        name: name.to_owned(),
-        sender: SenderSettings {
-            name: name.to_owned(),
-            host: sink.ip().to_string(),
-            port: sink.port(),
-            tls: SenderTls::StartTlsIfOffered,
-            accepts_any_certificate: true,
-            auth: None,
-            helo: None,
-        },
-        to: to.to_owned(),
-        from: Address::parse("probe@demo.mailsonde.test").context("the demonstration's address")?,
-        profile: Profile::Plain,
-        lost_after: LOST_AFTER,
-    })
+    let sender = SenderSettings {
+        tls: SenderTls::StartTlsIfOffered,
+        accepts_any_certificate: true,
+        ..SenderSettings::submission(name, sink.ip().to_string(), sink.port())
+    };
+    let from = Address::parse("probe@demo.mailsonde.test").context("the demonstration's address")?;
+    Ok(RouteSettings { lost_after: LOST_AFTER, ..RouteSettings::new(name, sender, to, from) })
 }
 
 /// Waits until every probe has its verdict, and checks that it is the expected one.

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::clock::SystemClock;
+use crate::config::AuthMechanism;
 use crate::config::settings::{SenderSettings, SenderTls, Settings};
 use crate::daemon::recipients::Recipients;
 use crate::probe::token::KeyRing;
@@ -53,16 +54,25 @@ pub fn host_name(configured: Option<&str>) -> String {
 }
 
 /// How the probes of a route are handed over. Reads the route's secret.
+///
+/// Errors: a sender without a server of its own, a password that cannot be read.
 pub fn submit(sender: &SenderSettings, own_name: Option<&str>) -> anyhow::Result<SubmitOptions> {
+    anyhow::ensure!(!sender.is_direct(), "sender `{}` has no server of its own: it is `direct`", sender.name);
     let credentials = match &sender.auth {
-        Some((user, secret)) => {
-            let secret = secret
+        Some(auth) => {
+            let secret = auth
+                .password
                 .read()
                 .with_context(|| format!("cannot read the password of sender `{}`", sender.name))?;
             Some(Credentials {
-                user: user.clone(),
+                user: auth.user.clone(),
                 secret: Secret::new(secret.reveal()),
-                mechanism: Mechanism::Password,
+                mechanism: match auth.mechanism {
+                    AuthMechanism::Any => Mechanism::Password,
+                    AuthMechanism::Plain => Mechanism::Plain,
+                    AuthMechanism::Login => Mechanism::Login,
+                    AuthMechanism::XOauth2 => Mechanism::XOauth2,
+                },
                 // Who accepts any certificate of a server accepts that it gets the password; never without TLS.
                 is_allowed_in_clear: sender.accepts_any_certificate
                     && matches!(sender.tls, SenderTls::Implicit | SenderTls::StartTlsRequired),

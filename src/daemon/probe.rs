@@ -44,8 +44,8 @@ pub async fn send_probe(
         name: &route.name,
         to: &route.to,
         from: &route.from,
-        mail_from: None,
-        profile: route.profile,
+        mail_from: route.mail_from.as_deref(),
+        profile: route.profile(),
     };
     let sent_at = clock::now();
     let Planned { texts, mail_from, rcpt_to, message, .. } =
@@ -57,7 +57,7 @@ pub async fn send_probe(
         route: route.name.clone(),
         route_number: route_number(&route.name),
         kind: Kind::Probe,
-        profile: route.profile.to_string(),
+        profile: route.profile().to_string(),
         template_version: TEMPLATE_VERSION,
         mail_from: mail_from.clone(),
         rcpt_to: rcpt_to.clone(),

@@ -365,7 +365,7 @@ fn mail(
     let keys = keys::load_or_create(store.path())?;
     let own_name = settings.receiver.host_name.as_deref();
     let sent = wait(send_probe(&store, &keys, route, own_name))??;
-    let by = format!("route {} by {}:{}", route.name, route.sender.host, route.sender.port);
+    let by = format!("route {} by {}", route.name, route.sender.target());
     let reader = store.reader()?;
     let deadline = clock::instant() + longest;
     let (verdict, is_over) = loop {

@@ -39,6 +39,8 @@ fn the_example_is_valid() {
     let settings = Settings::parse(Path::new("m.toml"), &all).unwrap_or_else(|faults| panic!("{faults:?}"));
     assert!(settings.tls.is_some());
     assert_eq!(settings.user.as_deref(), Some("mailsonde"));
+    assert!(settings.route("office").is_some_and(|route| route.sender.is_direct() && route.dkim.is_some()));
+    assert_eq!(settings.maintenance.len(), 1);
 }
 
 #[test]
