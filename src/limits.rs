@@ -316,6 +316,28 @@ pub const SLO_WINDOW: Duration = Duration::from_secs(28 * 24 * 3_600);
 pub const PROBE_NEGATIVE_WITHIN: Duration = Duration::from_secs(600);
 /// Value of a header field that a user adds to probes, bytes: one line (RFC 5322 §2.1.1) with its name.
 pub const PROBE_HEADER_VALUE_BYTES: usize = 900;
+/// Shortest interval of a schedule of probes.
+pub const PROBE_EVERY_LEAST: Duration = Duration::from_secs(10);
+/// How long a new series of probes is sent at half its rate: receivers distrust who starts at once.
+pub const PROBE_HALF_RATE: Duration = Duration::from_secs(7 * 86_400);
+/// How late a probe of the schedule may be sent, at most half its interval; later it is missed.
+pub const PROBE_GRACE: Duration = Duration::from_secs(60);
+/// Quick probes after a bad one.
+pub const PROBE_QUICK_RUNS: u8 = 3;
+/// Shortest and longest pause before a quick probe.
+pub const PROBE_QUICK_GAP: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(120));
+/// Pauses before a probe that was put off is tried again; the last one is repeated (greylisting wants minutes).
+pub const PROBE_RETRY_AFTER: [Duration; 4] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(20 * 60),
+    Duration::from_secs(30 * 60),
+];
+/// Shortest pause before a probe is tried again, where the destination's own was learned.
+pub const PROBE_RETRY_LEAST: Duration = Duration::from_secs(60);
+/// First and longest time for which a route keeps still after a reply that names policy or reputation.
+pub const PROBE_BACK_OFF: (Duration, Duration) =
+    (Duration::from_secs(3_600), Duration::from_secs(24 * 3_600));
 /// Largest attachment of a probe, bytes: with base64 it stays below [`MESSAGE_BYTES`].
 pub const PROBE_ATTACHMENT_BYTES: u64 = 30 * 1024 * 1024;
 /// Characters of a route's name in a message.

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod lifecycle;
 pub mod matching;
 pub mod plan;
+pub mod schedule;
 pub mod token;
 
 pub use token::{KeyRing, Kind, Place, Reading, Token, TokenTexts};
