@@ -49,6 +49,7 @@ pub(super) fn settle(
             status.action.is_none()
                 || details.reply.is_some()
                 || section.evidence.rule == "address-before-colon"
+                || section.is_hanging
         };
         let is_told = section.is_some_and(is_about) || has_code(&details);
         if status.diagnostic.is_none()

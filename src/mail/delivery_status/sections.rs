@@ -24,6 +24,8 @@ pub(super) struct Section {
     pub(super) strength: u8,
     /// The alias that the address was expanded from.
     pub(super) expanded_from: Option<Found<String>>,
+    /// True if the words stand on the very next line, further in than the address: they hang on it.
+    pub(super) is_hanging: bool,
     /// The line with the address.
     pub(super) head: String,
     /// The lines of the passage after the address.
@@ -167,11 +169,18 @@ pub(super) fn find(
             evidence: Evidence::words(words.part, line.number, head.rule),
             strength: head.strength,
             expanded_from,
+            is_hanging: lines.get(i + 1).is_some_and(|next| indent(next.text) > indent(line.text)),
             head: words::clip(line.text.trim(), limits::HEADER_TEXT_BYTES).to_owned(),
             lines: passage,
         });
     }
     sections
+}
+
+/// How far in a line begins; a line of blanks begins nowhere.
+fn indent(line: &str) -> usize {
+    let text = line.trim_start();
+    if text.is_empty() { 0 } else { line.len() - text.len() }
 }
 
 /// The lines of a passage, trimmed, without those of ornament.

@@ -307,3 +307,32 @@ fn long_lines_and_huge_originals_are_cut() {
     let long = format!("<a@example.net>: {} 550 5.1.1 no", "x".repeat(2 * limits::BOUNCE_LINE_BYTES));
     assert_eq!(read(&plain(&long)).unwrap().recipients[0].enhanced_status, None);
 }
+
+#[test]
+fn words_that_hang_on_an_address_are_the_refusal_beside_fields_without_one() {
+    let notice = |words: &str| {
+        format!(
+            "From: Mailer-Daemon@mx.example\r\nSubject: Mail delivery failed\r\nContent-Type: multipart/report; \
+             report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\n\
+             This is about your mail.\r\n\r\n{words}\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
+             Reporting-MTA: dns; mx.example\r\n\r\nAction: failed\r\nFinal-Recipient: rfc822;a@b.example\r\n\
+             Status: 5.0.0\r\n\r\n--b--\r\n"
+        )
+    };
+    for (words, wanted) in [
+        // Exim, of a mail that it took and cannot place.
+        ("  a@b.example\r\n    Unrouteable address", Some("Unrouteable address")),
+        ("  a@b.example\r\n    Unrouteable\r\n    address", Some("Unrouteable address")),
+        // Words that only come after it may be anything.
+        ("a@b.example\r\nThis mail is for you alone.", None),
+        ("  a@b.example\r\n\r\n    This mail is for you alone.", None),
+        ("  a@b.example", None),
+    ] {
+        let mail = notice(words);
+        let message = Message::parse(mail.as_bytes());
+        let report = read(&Input::of(&message, Some(true))).unwrap();
+        let diagnostic = report.recipients[0].diagnostic.as_ref().map(|found| found.value.as_str());
+        assert_eq!(diagnostic, wanted, "{words}");
+        assert_eq!(report.recipients.len(), 1);
+    }
+}
