@@ -56,6 +56,10 @@ mod forged;
 /// Probes from composing to verdict.
 mod probes;
 
+/// Probes past real servers: Postfix, Exim, Dovecot, mailin-embedded.
+#[cfg(test)]
+mod far_ends;
+
 /// Mailboxes elsewhere: IMAP, POP3, OAuth 2.0; folders that are followed.
 mod mailbox;
 

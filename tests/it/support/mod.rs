@@ -8,7 +8,13 @@ pub(crate) mod dns;
 #[cfg(test)]
 pub(crate) mod dovecot;
 #[cfg(test)]
+pub(crate) mod exim;
+#[cfg(test)]
 pub(crate) mod mmdb;
+#[cfg(test)]
+pub(crate) mod peer;
+#[cfg(test)]
+pub(crate) mod postfix;
 #[cfg(test)]
 pub(crate) mod program;
 #[cfg(test)]
