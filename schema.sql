@@ -70,6 +70,29 @@ CREATE INDEX message_received ON message (received_at_ms);
 CREATE INDEX message_unread ON message (received_at_ms) WHERE status = 'unread';
 -- Same bytes again? Only mail that was read: the intake does not pay for it.
 CREATE INDEX message_sha256 ON message (sha256) WHERE status <> 'pending';
+-- Who brought it, and its Message-ID: likewise.
+CREATE INDEX message_peer ON message (peer_ip) WHERE peer_ip IS NOT NULL AND status <> 'pending';
+CREATE INDEX message_header_id ON message (header_message_id) WHERE header_message_id IS NOT NULL;
+
+-- One row: one address in the envelope or the From field of one message that was read, to find it by. A row of the
+-- message says all of it; it goes with that row.
+CREATE TABLE message_party (
+    domain      TEXT NOT NULL,         -- of the address, in lower case; '' for the null reverse-path
+    local       TEXT NOT NULL,         -- its local part, in lower case
+    message_id  INTEGER NOT NULL,      -- see message
+    roles       INTEGER NOT NULL,      -- sum of 1: reverse-path, 2: author, 4: recipient
+    PRIMARY KEY (domain, local, message_id)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one other mail that a message names, by its Message-ID: in In-Reply-To and References, or as the mail that
+-- came back.
+CREATE TABLE message_reference (
+    reference   TEXT NOT NULL,         -- a Message-ID without < >
+    message_id  INTEGER NOT NULL REFERENCES message (message_id),
+    PRIMARY KEY (reference, message_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX message_reference_message ON message_reference (message_id);
 
 -- One row: one thing in a message that looks like a report and could not be read.
 CREATE TABLE unreadable (
@@ -519,6 +542,7 @@ CREATE TABLE bounce (
 
 CREATE INDEX bounce_copy ON bounce (copy_key) WHERE copy_key IS NOT NULL;
 CREATE INDEX bounce_received ON bounce (received_at_ms);
+CREATE INDEX bounce_token ON bounce (token) WHERE token IS NOT NULL;
 
 -- ---- Reports for others --------------------------------------------------------------------------
 

@@ -405,6 +405,19 @@ pub const SHOWN_TEXT_BYTES: usize = 64 * 1024;
 /// Rows of one answer without `--limit`.
 pub const ANSWER_ROWS: usize = 10_000;
 
+/// Latencies kept one by one for percentiles, of all groups of an answer together: 16 MB. More of them are counted in steps.
+pub const LATENCIES_EXACT: usize = 1_000_000;
+/// Groups of probes in one answer: routes, hosts, hours. Those beyond are counted in the totals alone.
+pub const PROBE_GROUPS: usize = 5_000;
+/// Probes of several sizes below which nothing is said of what a byte costs.
+pub const LINE_POINTS_LEAST: usize = 8;
+/// Probes through which a line of size and latency is laid, one group: its slopes are half of the square of that.
+pub const LINE_POINTS: usize = 500;
+/// Of these, those of each doubling of size, so that many small probes do not hide few large ones.
+pub const LINE_POINTS_OF_SIZE: usize = 64;
+/// Mails that are told as related to one: a thread can be long.
+pub const RELATED_MESSAGES: usize = 1_000;
+
 // ---- Mailboxes ----
 
 /// Octets of one line of an IMAP or POP3 server; the capabilities of some take 2 KiB.

@@ -7,7 +7,7 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 
 use crate::classify::MessageKind;
-use crate::cli::args::{FilterArguments, Format, ReportArguments, View};
+use crate::cli::args::{FilterArguments, Format, ReportArguments, TraceArguments, View};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::fail_if::FailIf;
@@ -20,13 +20,14 @@ use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
 use crate::render::{Column, Head, Sheet, escape, policies, views};
 use crate::store::MessageStatus;
-use crate::summary::{Answer, Query, Trust, TrustAsked};
+use crate::summary::{AddressPattern, Answer, Query, Trace, Trust, TrustAsked};
 
 /// Runs the command.
 pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let conditions =
         arguments.fail_if.iter().map(|text| FailIf::parse(text)).collect::<Result<Vec<_>, Failure>>()?;
-    let question = Question::of(context, arguments.view, &arguments.filter)?;
+    let mut question = Question::of(context, arguments.view, &arguments.filter)?;
+    question.query.trace = read_trace(arguments.view, &arguments.trace)?;
     if arguments.reveal && arguments.view != View::Failures {
         return Err(Failure::usage(
             format!("--reveal: `{}` hides nothing", arguments.view.name()),
@@ -165,6 +166,7 @@ impl Question {
             reporter: filter.reporter.clone(),
             result: filter.result.clone(),
             trust: read_trust(filter.trust.as_deref())?,
+            trace: Trace::default(),
             limit: filter.limit,
             sort: filter.sort.clone(),
         };
@@ -184,6 +186,58 @@ pub fn read_trust(word: Option<&str>) -> Result<TrustAsked, Failure> {
     let Some(word) = word else { return Ok(TrustAsked::default()) };
     TrustAsked::parse(word)
         .ok_or_else(|| unknown_word("--trust", word, TrustAsked::ALL.map(TrustAsked::as_str).to_vec()))
+}
+
+/// Reads the filters of `messages`.
+///
+/// Errors: one of them with another view, an address that can be none, an unknown word.
+fn read_trace(view: View, arguments: &TraceArguments) -> Result<Trace, Failure> {
+    let TraceArguments { from, to, message_id, kind, state, related } = arguments;
+    let given = [
+        ("--from", from),
+        ("--to", to),
+        ("--message-id", message_id),
+        ("--kind", kind),
+        ("--state", state),
+        ("--related", related),
+    ];
+    if view != View::Messages
+        && let Some((option, _)) = given.iter().find(|(_, value)| value.is_some())
+    {
+        return Err(Failure::usage(
+            format!("{option}: `{}` has none", view.name()),
+            "it is a filter of `mailsonde report messages`",
+        ));
+    }
+    let pattern = |option: &str, text: &Option<String>| -> Result<Option<AddressPattern>, Failure> {
+        let read = |text: &String| {
+            AddressPattern::parse(text).ok_or_else(|| {
+                Failure::usage(
+                    format!("{option}: no address: {text:?}"),
+                    "write anna@example.com, *@example.com or *@*.example.com",
+                )
+            })
+        };
+        text.as_ref().map(read).transpose()
+    };
+    if let Some(word) = kind
+        && !KINDS.iter().any(|kind| kind.as_str() == word)
+    {
+        return Err(unknown_word("--kind", word, KINDS.map(MessageKind::as_str)));
+    }
+    if let Some(word) = state
+        && MessageStatus::parse(word).is_none()
+    {
+        return Err(unknown_word("--state", word, MessageStatus::ALL.map(MessageStatus::as_str)));
+    }
+    Ok(Trace {
+        from: pattern("--from", from)?,
+        to: pattern("--to", to)?,
+        message_id: message_id.clone(),
+        kind: kind.clone(),
+        status: state.clone(),
+        related: related.clone(),
+    })
 }
 
 /// Reads the address after `--source`.

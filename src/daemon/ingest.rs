@@ -311,6 +311,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         reason: None,
         deviations: Vec::new(),
         message_id: None,
+        references: Vec::new(),
         subject: None,
         header_from: None,
         trust,
@@ -381,6 +382,9 @@ fn read_whole(
     reading.unread.extend(mail.unreadable);
     reading.deviations = mail.deviations.names().map(str::to_owned).collect();
     reading.message_id = mail.header.message_id;
+    reading.references.extend(mail.header.references);
+    reading.references.sort_unstable();
+    reading.references.dedup();
     reading.subject = mail.header.subject;
     reading.header_from = mail.header.from.as_ref().map(ToString::to_string);
     if reading.kind == MessageKind::Failure || !feedback.is_empty() {
@@ -424,6 +428,10 @@ fn take_back(keys: &KeyRing, report: &DeliveryReport, input: &Input<'_>, reading
         let notice_id = own_id.map(|(_, value)| value.trim());
         reading.bounces = ReadBounce::rows(report, name.as_deref(), notice_id);
     }
+    if let Some(found) = &report.original.message_id {
+        let id = found.value.trim().trim_start_matches('<').trim_end_matches('>');
+        reading.references.extend(Some(id.to_owned()).filter(|id| !id.is_empty()));
+    }
     if let (Some(clear), Some(token)) = (token, name)
         && let Some(told) = bounce::told(report, &clear, keys)
     {
@@ -440,6 +448,8 @@ fn hide_persons(reading: &mut Reading, redactor: &Redactor) {
     hide(&mut reading.subject, &|text| redactor.hash(text));
     hide(&mut reading.header_from, &|text| redactor.address(text));
     hide(&mut reading.message_id, &|text| redactor.address(text));
+    // What it names may be somebody's mail.
+    reading.references.clear();
 }
 
 /// The rows of a report: in memory if there are few, else pushed into the store in slices.

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod lifecycle;
 pub mod matching;
 pub mod plan;
+pub mod rate;
 pub mod schedule;
 pub mod token;
 

@@ -634,6 +634,14 @@ pub static MESSAGES_RECEIVED: &[Column<MessageRow>] = &[
         "The Message-ID field.",
         |row| Value::text(row.message_id.as_deref()),
     ),
+    Column::new(
+        "header_from",
+        "author",
+        Kind::Text,
+        Show::Spare(13, 14),
+        "The address in the From field.",
+        |row| Value::text(row.header_from.as_deref()),
+    ),
     Column::new("subject", "subject", Kind::Text, Show::Spare(1, 12), "The Subject field.", |row| {
         Value::text(row.subject.as_deref())
     }),

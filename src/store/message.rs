@@ -8,8 +8,8 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, authentication, bounce, failure, loading, probe, raw, reprocess, source,
-    tls, trust, unclaimed,
+    Reading, StoreError, aggregate, authentication, bounce, failure, loading, party, probe, raw, reprocess,
+    source, tls, trust, unclaimed,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -278,6 +278,7 @@ fn finish(
         removed = reprocess::remove_derived(work, id)?;
         work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
         probe::forget(work, id)?;
+        party::forget(work, id)?;
     }
     if let (None, Some(packed)) = (sha256, &reading.packed) {
         raw::replace(work, raw_id, packed)?;
@@ -288,6 +289,7 @@ fn finish(
         reason,
         mut deviations,
         message_id,
+        references,
         subject,
         header_from,
         trust: assumed,
@@ -394,6 +396,7 @@ fn finish(
         read_at.ms(),
         id.0,
     ])?;
+    party::note(work, id, &references)?;
     authentication::enqueue(work, id, Timestamp::from_ms(received_at_ms))?;
     Ok(Finished {
         message_id: id,

@@ -26,6 +26,7 @@ mod loading;
 mod mailbox;
 mod message;
 mod one_key;
+mod party;
 mod probe;
 mod raw;
 mod read;

@@ -85,6 +85,8 @@ pub struct Reading {
     pub deviations: Vec<String>,
     /// The Message-ID field.
     pub message_id: Option<String>,
+    /// Message-IDs without `<>` of other mails that it names: those that it answers, the one that came back.
+    pub references: Vec<String>,
     /// The Subject field, decoded.
     pub subject: Option<String>,
     /// The address in the From field.

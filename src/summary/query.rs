@@ -2,7 +2,7 @@
 
 use crate::clock::Day;
 use crate::mail::DomainName;
-use crate::summary::TrustAsked;
+use crate::summary::{Trace, TrustAsked};
 
 /// A period as asked: whole UTC days for reports, instants for mails and probes. Half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +42,8 @@ pub struct Query {
     pub result: Option<String>,
     /// Which reports, by how far they can be believed; for messages, which mails.
     pub trust: TrustAsked,
+    /// Of messages: who, to whom, and what belongs together.
+    pub trace: Trace,
     /// Most rows; totals are of all.
     pub limit: Option<usize>,
     /// A column to sort by, as named in JSON; `-` before it turns the order.

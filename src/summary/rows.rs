@@ -268,6 +268,8 @@ pub struct MessageRow {
     pub rcpt_to: Vec<String>,
     /// The Message-ID field.
     pub message_id: Option<String>,
+    /// The address in the From field.
+    pub header_from: Option<String>,
     /// The Subject field.
     pub subject: Option<String>,
     /// Bytes.

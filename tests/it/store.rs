@@ -11,6 +11,7 @@ pub(crate) mod make;
 mod querying;
 mod receiving;
 mod schema;
+mod tracing;
 mod trust;
 mod trust_upkeep;
 mod trust_views;

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::{MessageStatus, StoreError, source};
 use super::scope::{self, SortKey};
+use super::trace::{self, Selection};
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
 use crate::mail::{
@@ -164,26 +166,33 @@ pub(in super::super) fn count(value: i64) -> u64 {
 
 // ---- The list ----
 
-const ROWS: &str =
-    "SELECT m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
+/// What a row of the list is made of, as [`to_row`] reads it.
+const COLUMNS: &str = "m.message_id, m.received_at_ms, m.origin, m.kind, m.status, m.reason, m.deviations,
     m.peer_ip, m.helo, m.tls_version, m.mail_from, m.rcpt_to, m.header_message_id, m.subject, m.size_bytes,
     m.peer_source, m.relay_ip, m.trust,
-    (SELECT a.trust_reason FROM authentication AS a WHERE a.message_id = m.message_id) FROM message AS m WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
+    (SELECT a.trust_reason FROM authentication AS a WHERE a.message_id = m.message_id), m.header_from";
+/// The filters that no index serves, and the order.
+const FILTERS: &str = "WHERE ($1 IS NULL OR m.received_at_ms >= $1) AND ($2 IS NULL OR m.received_at_ms < $2)
     AND ($3 IS NULL OR m.status = $3 OR m.kind = $3 OR m.trust = $3 OR ($3 = 'untrusted'
         AND (m.trust = 'failed' AND m.kind IN ('aggregate', 'tls', 'failure') OR m.trust = 'unverified' AND m.kind = 'tls')))
-    AND ($4 IS NULL OR m.peer_ip = $4)
-    AND ($5 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
-        WHERE r.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
+    AND ($4 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN domain AS d ON d.domain_id = r.domain_id
+        WHERE r.message_id = m.message_id AND (d.name = $4 OR d.name LIKE $5 ESCAPE '!'))
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN domain AS d ON d.domain_id = t.domain_id
-        WHERE t.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!'))
+        WHERE t.message_id = m.message_id AND (d.name = $4 OR d.name LIKE $5 ESCAPE '!'))
         OR EXISTS (SELECT 1 FROM failure_report AS q JOIN domain AS d ON d.domain_id = q.domain_id
-        WHERE q.message_id = m.message_id AND (d.name = $5 OR d.name LIKE $6 ESCAPE '!')))
-    AND ($7 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN reporter AS p ON p.reporter_id = r.reporter_id
-        WHERE r.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!')
+        WHERE q.message_id = m.message_id AND (d.name = $4 OR d.name LIKE $5 ESCAPE '!')))
+    AND ($6 IS NULL OR EXISTS (SELECT 1 FROM report AS r JOIN reporter AS p ON p.reporter_id = r.reporter_id
+        WHERE r.message_id = m.message_id AND p.name_key LIKE $6 ESCAPE '!')
         OR EXISTS (SELECT 1 FROM tls_report AS t JOIN reporter AS p ON p.reporter_id = t.reporter_id
-        WHERE t.message_id = m.message_id AND p.name_key LIKE $7 ESCAPE '!'))
-    AND ($8 = 0 OR m.trust = 'verified')
+        WHERE t.message_id = m.message_id AND p.name_key LIKE $6 ESCAPE '!'))
+    AND ($7 = 0 OR m.trust = 'verified') AND ($8 IS NULL OR m.kind = $8) AND ($9 IS NULL OR m.status = $9)
     ORDER BY m.received_at_ms DESC, m.message_id DESC";
+
+/// The statement of the list.
+pub(super) fn list_sql(selection: &Selection) -> String {
+    let filters = trace::shifted(FILTERS, selection.values.len());
+    format!("SELECT {COLUMNS} FROM {} {filters}", selection.from)
+}
 
 /// See [`super::Reader::messages`].
 ///
@@ -195,17 +204,21 @@ pub(super) fn messages(
 ) -> Result<Answer<MessageRow, MessageTotals>, StoreError> {
     let limit = query.limit.unwrap_or(crate::limits::ANSWER_ROWS);
     let domain = query.domain.as_ref().map(DomainName::as_str);
-    let mut statement = connection.prepare_cached(ROWS)?;
-    let mut found = statement.query((
-        query.period.since_ms,
-        query.period.until_ms,
-        query.result.as_deref(),
-        query.source.as_deref().map(source::of_text),
-        domain,
-        domain.map(scope::below_pattern),
-        query.reporter.as_deref().map(scope::holds_pattern),
-        query.trust == TrustAsked::Verified,
-    ))?;
+    let selection = Selection::of(connection, query)?;
+    let mut statement = connection.prepare_cached(&list_sql(&selection))?;
+    let text = |text: Option<&str>| Value::from(text.map(str::to_owned));
+    let filters = [
+        Value::from(query.period.since_ms),
+        Value::from(query.period.until_ms),
+        text(query.result.as_deref()),
+        text(domain),
+        Value::from(domain.map(scope::below_pattern)),
+        Value::from(query.reporter.as_deref().map(scope::holds_pattern)),
+        Value::from(query.trust == TrustAsked::Verified),
+        text(query.trace.kind.as_deref()),
+        text(query.trace.status.as_deref()),
+    ];
+    let mut found = statement.query(rusqlite::params_from_iter(selection.values.iter().chain(&filters)))?;
     let mut rows = Vec::new();
     let mut totals = MessageTotals::default();
     let (mut first, mut last) = (None, None);
@@ -237,10 +250,10 @@ pub(super) fn messages(
     rows.truncate(limit);
     let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     let cut = totals.messages.saturating_sub(shown);
-    Ok(Answer { rows, totals, first, last, trust: None, cut, notes: Vec::new() })
+    Ok(Answer { rows, totals, first, last, trust: None, cut, notes: selection.notes })
 }
 
-/// Reads a row of [`ROWS`].
+/// Reads a row of [`COLUMNS`].
 fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreError> {
     let peer_ip = row.get_ref(7)?.as_blob_or_null()?.and_then(source::read_ip);
     let relay_ip = row.get_ref(16)?.as_blob_or_null()?.and_then(source::read_ip);
@@ -262,6 +275,7 @@ fn to_row(row: &Row<'_>, received_at: Timestamp) -> Result<MessageRow, StoreErro
         mail_from: row.get(10)?,
         rcpt_to: strings(row.get_ref(11)?.as_str()?),
         message_id: row.get(12)?,
+        header_from: row.get(19)?,
         subject: row.get(13)?,
         size_bytes: count(row.get(14)?),
     })
@@ -304,6 +318,7 @@ fn key_of(row: &MessageRow, column: &str) -> Option<SortKey> {
         "mail_from" => SortKey::from(&row.mail_from),
         "rcpt_to" => SortKey::List(row.rcpt_to.clone()),
         "message_id" => SortKey::from(&row.message_id),
+        "header_from" => SortKey::from(&row.header_from),
         "subject" => SortKey::from(&row.subject),
         "size_bytes" => row.size_bytes.into(),
         _ => return None,

@@ -19,6 +19,7 @@ mod sources;
 mod stats;
 mod streams;
 mod tls;
+mod trace;
 mod unreadable;
 
 use std::net::IpAddr;
@@ -146,7 +147,7 @@ impl Reader {
         self.consistently(|connection| tls::tls(connection, query))
     }
 
-    /// A row a received message or imported file, the newest first.
+    /// A row a received message or imported file, the newest first. [`Query::trace`] asks by address, Message-ID and relation.
     pub fn messages(&self, query: &Query) -> Result<Answer<MessageRow, MessageTotals>, StoreError> {
         self.consistently(|connection| message::messages(connection, query))
     }

@@ -258,7 +258,7 @@ pub(super) fn holds_pattern(text: &str) -> String {
 }
 
 /// A text that `LIKE ... ESCAPE '!'` takes as it is.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 

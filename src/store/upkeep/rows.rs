@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::super::read::count;
 use super::super::record::{self, Place};
 use super::super::writer::{Work, Writer};
-use super::super::{MessageId, Reader, StoreError, fatal, loading};
+use super::super::{MessageId, Reader, StoreError, fatal, loading, party};
 use super::prune::{Pruned, counted};
 use super::{domains, in_slices};
 use crate::clock::Timestamp;
@@ -125,6 +125,7 @@ pub(super) fn remove_message(
     children: &[String],
 ) -> Result<(), StoreError> {
     fatal::forgive(work, id)?;
+    party::forget(work, id)?;
     for sql in children {
         work.connection.prepare_cached(sql)?.execute([id.0])?;
     }

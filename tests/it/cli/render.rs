@@ -192,6 +192,7 @@ fn messages() -> Answer<MessageRow, MessageTotals> {
         mail_from: Some("<>".to_owned()),
         rcpt_to: vec!["dmarc@monitor.example.net".to_owned(), "b@example.net".to_owned()],
         message_id: None,
+        header_from: None,
         subject: Some(subject.to_owned()),
         size_bytes: 1_234,
     };

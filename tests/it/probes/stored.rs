@@ -85,6 +85,7 @@ impl Fixture {
             reason: None,
             deviations: vec![],
             message_id: None,
+            references: vec![],
             subject: None,
             header_from: None,
             trust: Trust::Pending,

@@ -91,6 +91,7 @@ fn ingest(store: &Store, stored: &Stored) {
         reason: None,
         deviations: vec![],
         message_id: None,
+        references: vec![],
         subject: None,
         header_from: None,
         trust: Trust::Pending,

@@ -240,6 +240,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         reason: None,
         deviations: Vec::new(),
         message_id: Some("<1@reporter.example>".to_owned()),
+        references: vec![],
         subject: Some("Report Domain: example.com".to_owned()),
         header_from: Some("noreply@reporter.example".to_owned()),
         trust,
