@@ -668,6 +668,16 @@ CREATE TABLE probe_event (
 -- A message is one arrival however often it is read.
 CREATE UNIQUE INDEX probe_event_message ON probe_event (message_id, token) WHERE message_id IS NOT NULL;
 
+-- One row: a time in which a watcher looked again and again, or could not. Times without a row are not known.
+CREATE TABLE eye (
+    name        TEXT NOT NULL,         -- sink | mailbox/<name>
+    from_ms     INTEGER NOT NULL,      -- the first look
+    to_ms       INTEGER NOT NULL,      -- the last one
+    every_ms    INTEGER NOT NULL,      -- how often it looks
+    fault       TEXT,                  -- why it could not look; NULL: it could
+    PRIMARY KEY (name, from_ms)
+) STRICT, WITHOUT ROWID;
+
 -- One row: one attempt to hand a probe over.
 CREATE TABLE probe_attempt (
     token            TEXT NOT NULL REFERENCES probe (token),
@@ -697,6 +707,40 @@ CREATE TABLE probe_step (
     reply    TEXT,                     -- the reply: code, enhanced code and text
     took_us  INTEGER NOT NULL,         -- microseconds on the monotonic clock
     PRIMARY KEY (token, attempt, seq)
+) STRICT, WITHOUT ROWID;
+
+-- ---- Watched addresses ----------------------------------------------------------------------------
+
+-- One row: one name behind `watch+` of the configuration.
+CREATE TABLE watched (
+    name      TEXT PRIMARY KEY,        -- in lower case
+    since_ms  INTEGER NOT NULL         -- when a `serve` first ran with it
+) STRICT, WITHOUT ROWID;
+
+-- One row: one mail that came to such an address. From, TLS and size stand in `message`, its verdict in `authentication`.
+CREATE TABLE watched_mail (
+    message_id        INTEGER NOT NULL REFERENCES message (message_id),
+    name              TEXT NOT NULL,
+    received_at_ms    INTEGER NOT NULL,  -- as in message
+    took_low_ms       INTEGER,           -- least time since its Date; NULL: no clock tells
+    took_high_ms      INTEGER,           -- the most
+    last_hop_low_ms   INTEGER,           -- least time since the stamp of the last host before us; NULL: not known
+    last_hop_high_ms  INTEGER,           -- the most
+    PRIMARY KEY (message_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX watched_mail_name ON watched_mail (name, received_at_ms);
+
+-- One row: one time in which something was not as expected, as it was told.
+CREATE TABLE watched_event (
+    name          TEXT NOT NULL,
+    wrong         TEXT NOT NULL,       -- missing | from | dmarc
+    opened_at_ms  INTEGER NOT NULL,    -- the time by which a mail was due, or when the first wrong one came
+    closed_at_ms  INTEGER,             -- when a right one came, or later evidence took it back; NULL: it is still so
+    noted_at_ms   INTEGER NOT NULL,    -- when it was found out
+    message_id    INTEGER,             -- the first wrong mail
+    text          TEXT NOT NULL,       -- in words
+    PRIMARY KEY (name, wrong, opened_at_ms)
 ) STRICT, WITHOUT ROWID;
 
 -- ---- Mailboxes -----------------------------------------------------------------------------------

@@ -710,3 +710,18 @@ pub const HEALTH_REASONS: usize = 12;
 pub const DIALOGUES_AT_ONCE: usize = 20;
 /// TLSA records of a host that are looked at.
 pub const HEALTH_TLSA: usize = 64;
+/// From one judgement of the watched addresses by `serve` to the next: a mail that is missing is told this late at most.
+pub const WATCHED_EVERY: Duration = Duration::from_secs(30);
+/// How far back the mails at a watched address are judged: a year's mail, and some days.
+pub const WATCHED_BACK: Duration = Duration::from_secs(400 * 86_400);
+/// Mails of one watched address that are judged, the newest: a stranger may send any number.
+pub const WATCHED_MAILS: usize = 2_000;
+/// Time for which the receiver must have been open before silence means something: a sender that found it closed tries
+/// again within hours (RFC 5321 §4.5.4.1).
+pub const WATCHED_RETRY: Duration = Duration::from_secs(4 * 3_600);
+/// The part of a wait, one in so many, for which the receiver may have been closed: 5 %.
+pub const WATCHED_BLIND_SHARE: i64 = 20;
+/// Octets of the name of a watched address: with `watch+` before it, it fits into a local part (RFC 5321 §4.5.3.1.1).
+pub const WATCHED_NAME_BYTES: usize = 40;
+/// Names of one message's recipients that are kept as watched: honest mail has one.
+pub const WATCHED_NAMES_OF_MESSAGE: usize = 20;

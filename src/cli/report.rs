@@ -18,6 +18,7 @@ use crate::config::fault::nearest;
 use crate::config::places::places;
 use crate::mail::DomainName;
 use crate::probe::lifecycle::State;
+use crate::probe::watched::WatchedState;
 use crate::render::{Column, Head, Sheet, escape, policies, views};
 use crate::store::MessageStatus;
 use crate::summary::{AddressPattern, Answer, Query, Trace, Trust, TrustAsked};
@@ -81,6 +82,14 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Probes => {
             print.answer(&reader.probes(query, context.now)?, views::PROBES, views::PROBE_TOTALS, out)
         }
+        View::Watched => {
+            let watched = context.settings()?.watched.clone();
+            let mut answer = reader.watched_mail(query, &watched, context.now)?;
+            if watched.is_empty() {
+                answer.notes.push("no [[watched]] in the configuration".to_owned());
+            }
+            print.answer(&answer, views::WATCHED, views::WATCHED_TOTALS, out)
+        }
     }
 }
 
@@ -124,7 +133,10 @@ impl Question {
             }
         }
         if filter.trust.is_some()
-            && matches!(view, View::Probes | View::Bounces | View::BounceList | View::Authentication)
+            && matches!(
+                view,
+                View::Probes | View::Bounces | View::BounceList | View::Authentication | View::Watched
+            )
         {
             return Err(Failure::usage(
                 format!("--trust: `{}` counts no reports", view.name()),
@@ -139,6 +151,7 @@ impl Question {
                     "--domain (of the recipient), --since, --until, --reporter, --result"
                 }
                 View::Authentication => "--domain, --since, --until, --result",
+                View::Watched => "--since, --until, --result",
                 View::Tls if option == "--source" => "--domain, --since, --until, --reporter, --result",
                 _ => continue,
             };
@@ -149,6 +162,12 @@ impl Question {
                     format!("filters of `{name}`: {filters}"),
                 ));
             }
+        }
+        if view == View::Watched && domain.is_some() {
+            return Err(Failure::usage(
+                "--domain: `watched-mail` has none",
+                "filters of `report watched`: --since, --until, --result",
+            ));
         }
         let head = Head {
             view: view.name(),
@@ -278,6 +297,7 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
             vec!["pass", "fail", "none", "temperror", "permerror", "not-known", "waiting"]
         }
         View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
+        View::Watched => WatchedState::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
     if words.contains(&result) { Ok(()) } else { Err(unknown_word("--result", result, words)) }
@@ -315,6 +335,8 @@ impl View {
             Self::Authentication => "authentication",
             Self::Messages => "messages",
             Self::Probes => "probes",
+            // `watched` is the list of domains.
+            Self::Watched => "watched-mail",
         }
     }
 
@@ -335,6 +357,7 @@ impl View {
             Self::Authentication => "Authentication of mails received",
             Self::Messages => "Mails received",
             Self::Probes => "Probes",
+            Self::Watched => "Watched addresses",
         }
     }
 
@@ -342,7 +365,12 @@ impl View {
     const fn is_of_instants(self) -> bool {
         matches!(
             self,
-            Self::Messages | Self::Probes | Self::Bounces | Self::BounceList | Self::Authentication
+            Self::Messages
+                | Self::Probes
+                | Self::Bounces
+                | Self::BounceList
+                | Self::Authentication
+                | Self::Watched
         )
     }
 
@@ -366,6 +394,7 @@ impl View {
             Self::Authentication => names(views::AUTHENTICATION),
             Self::Messages => names(views::MESSAGES_RECEIVED),
             Self::Probes => names(views::PROBES),
+            Self::Watched => names(views::WATCHED),
         }
     }
 }

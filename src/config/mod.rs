@@ -15,6 +15,7 @@ pub mod secret;
 mod sections;
 pub mod senders;
 pub mod settings;
+mod watched;
 
 pub use dns::{DnsSettings, DnsSource, ZoneSource};
 pub use fault::Fault;

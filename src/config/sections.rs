@@ -13,6 +13,7 @@ use crate::config::settings::{
     AuthenticationSettings, ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings,
     RetentionSettings, Settings, TlsFiles,
 };
+use crate::config::watched;
 use crate::mail::{Address, DomainName, Purpose};
 use crate::smtp::sink::{Network, Relays};
 
@@ -44,6 +45,7 @@ pub(super) fn read(file: &Path, root: &Section<'_, '_>) -> Settings {
     }
     read_listeners(root, &mut settings);
     read_recipients(root, &mut settings);
+    settings.watched = watched::read(root, &settings.recipients);
     read_domains(root, &mut settings);
     settings.mailboxes = mailbox::read(root);
     probes::read(root, &mut settings);

@@ -15,6 +15,7 @@ use crate::dns::Name;
 use crate::dns_health::facts::Mailboxes;
 use crate::limits;
 use crate::mail::{Address, DomainName, Purpose};
+use crate::probe::watched::Watched;
 use crate::smtp::sink::{Network, Relays};
 use crate::store::{Retention, StoreOptions};
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// The addresses that take mail.
     pub recipients: Vec<RecipientSettings>,
+    /// The watched addresses `watch+NAME@`, in the order of the file; empty: any name is taken.
+    pub watched: Vec<Watched>,
     /// The watched domains of the configuration; empty: all are watched.
     pub domains: Vec<DomainName>,
     /// The routes of probes, in the order of the file.
@@ -192,6 +195,7 @@ impl Settings {
             receiver: ReceiverSettings::with_default_limits(),
             tls: None,
             recipients: recipients.collect(),
+            watched: Vec::new(),
             domains: Vec::new(),
             routes: Vec::new(),
             probes: ProbesSettings::with_defaults(),

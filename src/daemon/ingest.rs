@@ -19,6 +19,7 @@ use crate::mailbox::Mark;
 use crate::probe::bounce;
 use crate::probe::matching::{Matches, match_mail};
 use crate::probe::token::KeyRing;
+use crate::probe::watched;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::reports::extract::Records;
@@ -26,7 +27,8 @@ use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
     Begun, FinishDone, Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure,
-    ReadReport, ReadTls, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError, pack, sha256,
+    ReadReport, ReadTls, ReadWatched, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError,
+    pack, sha256,
 };
 use crate::summary::Trust;
 
@@ -326,6 +328,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         bounces: Vec::new(),
         probes: Vec::new(),
         returned: Vec::new(),
+        watched: None,
     }
 }
 
@@ -359,10 +362,11 @@ fn read_whole(
             }
         }
     };
-    let (mail, matches) = match source.file_name {
+    let (mail, matches, watched) = match source.file_name {
         Some(name) => (
             classify::read_file(name, source.bytes, source.envelope.received_at, &mut found),
             Matches::default(),
+            None,
         ),
         None => {
             let message = Message::parse(source.bytes);
@@ -372,7 +376,11 @@ fn read_whole(
                 purposes: source.purposes,
                 has_probe_token: matches.arrival().is_some(),
             };
-            (classify::read_message(&message, &context, &mut found), matches)
+            let watched = source.purposes.contains(&Purpose::Watch).then(|| ReadWatched {
+                names: watched::names_in(&source.envelope.rcpt_to),
+                took: watched::took(&message.header, source.envelope.received_at),
+            });
+            (classify::read_message(&message, &context, &mut found), matches, watched)
         }
     };
     if let Some(error) = trouble {
@@ -395,6 +403,7 @@ fn read_whole(
         reading.failures = feedback.into_iter().map(of).collect();
         hide_persons(&mut reading, &redactor);
     }
+    reading.watched = watched;
     reading.probes = Sighting::of(&matches, keys, source.envelope.origin == Origin::Smtp);
     // What holds no report: its reason says what it is, and letters are kept as they are.
     if matches!(reading.kind, MessageKind::Bounce | MessageKind::Reply | MessageKind::Other)

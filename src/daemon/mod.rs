@@ -16,3 +16,4 @@ pub mod serve;
 pub mod source_names;
 pub mod upkeep;
 pub mod verify;
+pub mod watched;

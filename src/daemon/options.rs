@@ -39,7 +39,8 @@ pub fn sink_limits(settings: &Settings) -> SinkLimits {
 /// The receiver's addresses.
 pub fn recipients(settings: &Settings, keys: KeyRing) -> Recipients {
     let table = settings.recipients.iter().map(|entry| (entry.address.clone(), entry.purpose));
-    Recipients::new(table, keys, Box::new(SystemClock))
+    let watched = settings.watched.iter().map(|watched| watched.name.clone());
+    Recipients::new(table, keys, Box::new(SystemClock)).watching(watched)
 }
 
 /// The name by which we greet and say EHLO: as configured, else the machine's.

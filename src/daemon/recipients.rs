@@ -20,6 +20,8 @@ pub struct Recipients {
     domains: HashSet<String>,
     /// Domains with a probe recipient: the bare token is a local part there.
     probe_domains: HashSet<String>,
+    /// Names of watched addresses, in lower case; empty: any is taken.
+    watched: HashSet<String>,
     keys: KeyRing,
     clock: Box<dyn Clock>,
     /// Tokens that did not verify, by client: start of the hour and count.
@@ -48,7 +50,16 @@ impl Recipients {
             domains.insert(domain.clone());
             exact.insert((address.local.to_lowercase(), domain), purpose);
         }
-        Self { exact, domains, probe_domains, keys, clock, forged: Mutex::default() }
+        let watched = HashSet::new();
+        Self { exact, domains, probe_domains, watched, keys, clock, forged: Mutex::default() }
+    }
+
+    /// With these names of watched addresses, in lower case: at an address for `watch` no other is taken, and none
+    /// without a name. Without any, all are.
+    #[must_use]
+    pub fn watching(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.watched = names.into_iter().collect();
+        self
     }
 
     /// Says what an address is for.
@@ -85,7 +96,10 @@ impl Recipients {
         let local = address.local.to_lowercase();
         let key = (local, domain);
         if let Some(purpose) = self.exact.get(&key) {
-            return Ok((*purpose, None));
+            return match purpose {
+                Purpose::Watch if !self.watched.is_empty() => Err(unknown(address)),
+                _ => Ok((*purpose, None)),
+            };
         }
         let (local, domain) = key;
         if local == "postmaster" {
@@ -96,6 +110,9 @@ impl Recipients {
             if let Some(purpose) = self.exact.get(&base) {
                 return match purpose {
                     Purpose::Probe | Purpose::Bounce => Ok((*purpose, Some(tag.to_owned()))),
+                    Purpose::Watch if !self.watched.is_empty() && !self.watched.contains(tag) => {
+                        Err(unknown(address))
+                    }
                     Purpose::Reports | Purpose::Watch => Ok((*purpose, None)),
                     _ => Err(unknown(address)),
                 };
@@ -211,6 +228,40 @@ mod tests {
         }
         let bare = Address { local: "Postmaster".to_owned(), domain: None };
         assert_eq!(recipients.judge(&bare, None), Ok(Purpose::Postmaster));
+    }
+
+    #[test]
+    fn only_configured_names_are_watched() {
+        let table = || {
+            let address = |text: &str| Address::parse(text).unwrap();
+            let table = [
+                (address("watch@example.com"), Purpose::Watch),
+                (address("dmarc@example.com"), Purpose::Reports),
+            ];
+            Recipients::new(table, KeyRing::with_id(1, &[7; 32]).unwrap(), Box::new(FixedClock(NOW)))
+        };
+        let judge = |recipients: &Recipients, text: &str| {
+            let judged = recipients.judge(&Address::parse(text).unwrap(), None);
+            judged.map_err(|refusal| (refusal.code, refusal.enhanced))
+        };
+        let unknown = Err((550, "5.1.1"));
+        let some = table().watching(["newsletter".to_owned(), "backup".to_owned()]);
+        for (text, want) in [
+            ("watch+newsletter@example.com", Ok(Purpose::Watch)),
+            ("WATCH+NewsLetter@Example.com", Ok(Purpose::Watch)),
+            ("watch+backup@example.com", Ok(Purpose::Watch)),
+            ("watch+other@example.com", unknown),
+            ("watch+newsletter+x@example.com", unknown),
+            ("watch+@example.com", unknown),
+            ("watch@example.com", unknown),
+            ("dmarc+other@example.com", Ok(Purpose::Reports)),
+        ] {
+            assert_eq!(judge(&some, text), want, "{text}");
+        }
+        // Nothing is configured: what comes is kept, as before.
+        for text in ["watch@example.com", "watch+anything@example.com"] {
+            assert_eq!(judge(&table(), text), Ok(Purpose::Watch), "{text}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::clock;
 use crate::config::DnsSettings;
 use crate::config::settings::{ListenerSettings, ListenerTls, Settings};
 use crate::daemon::dns::{self, Dns};
@@ -14,7 +15,7 @@ use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::verify::{self, Verifier};
-use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names};
+use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names, watched};
 use crate::limits;
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
@@ -165,6 +166,11 @@ impl Service {
             let means = Arc::new(health_means(&settings.dns, &dns, &host_name));
             let checks = dns_checks::run(store.clone(), means, host_name.clone(), mailboxes, every);
             tasks.push(tokio::spawn(checks));
+        }
+        let names = settings.watched.iter().map(|watched| watched.name.clone()).collect();
+        store.set_watched_names(names, clock::now())?;
+        if !settings.watched.is_empty() {
+            tasks.push(tokio::spawn(watched::keep(store.clone(), settings.watched.clone())));
         }
         let verifier = settings.authentication.verifies.then(|| {
             let options = verify::Options {

@@ -22,7 +22,7 @@ use crate::limits;
 use crate::mail::status_code::{EnhancedStatus, ReplyCode};
 
 mod choice;
-mod dates;
+pub(super) mod dates;
 mod fields;
 mod input;
 mod judge;

@@ -7,8 +7,10 @@
 
 use std::net::IpAddr;
 
+use super::delivery_status::dates;
 use super::envelope::canonical_ip;
 use super::header;
+use crate::clock::Timestamp;
 use crate::limits;
 
 /// What the `from` and `by` clauses of one line say.
@@ -95,6 +97,14 @@ fn plain_name(name: &str) -> String {
 }
 
 // ---- One line ----
+
+/// The stamp of an unfolded `Received` value: the date behind its last semicolon (RFC 5321 §4.4), with its zone.
+///
+/// Errors: `None` for no date, and for one without a zone: then nobody can say which instant it is.
+pub fn stamp(line: &str) -> Option<Timestamp> {
+    let (_, date) = line.rsplit_once(';')?;
+    dates::instant(date.trim().get(..limits::DATE_BYTES).unwrap_or(date.trim()))
+}
 
 /// Reads an unfolded `Received` value.
 ///

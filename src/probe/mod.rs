@@ -11,5 +11,6 @@ pub mod plan;
 pub mod rate;
 pub mod schedule;
 pub mod token;
+pub mod watched;
 
 pub use token::{KeyRing, Kind, Place, Reading, Token, TokenTexts};

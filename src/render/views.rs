@@ -7,6 +7,7 @@ mod bounce;
 mod failure;
 mod probe;
 mod tls;
+mod watched;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub use bounce::{BOUNCE_LIST, BOUNCE_TOTALS, BOUNCES};
 pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use probe::{PROBE_TOTALS, PROBES};
 pub use tls::{TLS, TLS_TOTALS};
+pub use watched::{WATCHED, WATCHED_TOTALS};
 
 /// Unit of sums of reported messages.
 const MESSAGES: Kind = Kind::Count("messages");

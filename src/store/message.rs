@@ -9,7 +9,7 @@ use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
     Reading, StoreError, aggregate, authentication, bounce, failure, loading, party, probe, raw, reprocess,
-    source, tls, trust, unclaimed,
+    source, tls, trust, unclaimed, watched,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -279,6 +279,7 @@ fn finish(
         work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
         probe::forget(work, id)?;
         party::forget(work, id)?;
+        watched::remove(work, id)?;
     }
     if let (None, Some(packed)) = (sha256, &reading.packed) {
         raw::replace(work, raw_id, packed)?;
@@ -304,12 +305,16 @@ fn finish(
         bounces,
         probes,
         returned,
+        watched: read_watched,
     } = reading;
     let trust = trust::verdict(work, id)?.unwrap_or(assumed);
     let of_from = || header_from.as_deref().and_then(crate::summary::trust::sender_domain);
     let sender = trust::sender(work, id)?.or_else(of_from);
     probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
     probe::take_back(work, id, Timestamp::from_ms(received_at_ms), &returned)?;
+    if let Some(read) = &read_watched {
+        watched::store(work, id, received_at_ms, read)?;
+    }
     for (seq, Unreadable { kind, reason, place }) in (0i64..).zip(&unread) {
         work.connection.prepare_cached(INSERT_UNREADABLE)?.execute((
             id.0,

@@ -41,6 +41,7 @@ mod trust;
 mod unclaimed;
 mod upkeep;
 mod verify;
+mod watched;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +53,7 @@ use crate::dns_health::history::{DomainEvent, Noted};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
 use crate::probe::token::KeyRing;
+use crate::probe::watched::Episode;
 use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::smtp::submit::HandOver;
@@ -79,6 +81,7 @@ pub use source_name::SourceName;
 pub use unclaimed::UnclaimedDomain;
 pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, NamingText, Pruned, Retention};
 pub use verify::Verification;
+pub use watched::{ReadWatched, WatchedChange};
 pub use writer::Rejected;
 
 /// What the store needs to know from the configuration.
@@ -301,6 +304,22 @@ impl Store {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         authentication::postpone(&self.writer, messages, until)
+    }
+
+    /// Replaces the names of watched addresses: a new one is watched from `now` on, one that is gone no more. Blocking.
+    pub fn set_watched_names(&self, names: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
+        watched::set_names(&self.writer, names, now)
+    }
+
+    /// Keeps what was found wrong at a watched address since `judged_from`, each once, and returns what is new. Blocking.
+    pub fn note_watched(
+        &self,
+        name: &str,
+        episodes: Vec<Episode>,
+        judged_from: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<WatchedChange>, StoreError> {
+        watched::note(&self.writer, name, episodes, judged_from, now)
     }
 
     /// Writes down who did what; waits for the commit. What is to be seen only after that, is shown after that.

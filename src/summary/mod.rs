@@ -16,6 +16,7 @@ pub mod simulate;
 pub mod tls;
 pub mod trace;
 pub mod trust;
+pub mod watched;
 
 pub use authentication::{AuthenticationRow, AuthenticationTotals, MethodCounts};
 pub use bounce::{BounceGroupRow, BounceRow, BounceTotals};
@@ -29,3 +30,4 @@ pub use simulate::{SimulatedRow, SimulatedTotals, StreamRow};
 pub use tls::{TlsRow, TlsTotals};
 pub use trace::{AddressPattern, Trace};
 pub use trust::{Trust, TrustAsked, TrustShares};
+pub use watched::{WatchedRow, WatchedTotals};

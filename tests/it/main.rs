@@ -88,3 +88,7 @@ mod setup;
 /// SPF: the third-party cases, `dns spf`.
 #[cfg(test)]
 mod spf;
+
+/// Watched addresses: mail that cannot carry our token.
+#[cfg(test)]
+mod watched;

@@ -53,6 +53,8 @@ pub enum View {
     Messages,
     /// A line a probe.
     Probes,
+    /// A line a watched address: mail without a token, and whether it is as expected.
+    Watched,
 }
 
 /// Filters and order of an answer.

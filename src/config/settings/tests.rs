@@ -24,7 +24,7 @@ fn the_example_is_valid() {
     let settings =
         Settings::parse(Path::new("/etc/mailsonde/mailsonde.toml"), crate::config::example::EXAMPLE)
             .unwrap_or_else(|faults| panic!("{faults:?}"));
-    assert_eq!(settings.recipients.len(), 6);
+    assert_eq!(settings.recipients.len(), 7);
     assert_eq!(settings.routes.len(), 1);
     assert_eq!(settings.listeners[0].address.to_string(), "[::]:25");
     // Its commented parts too.

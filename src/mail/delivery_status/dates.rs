@@ -15,7 +15,7 @@ pub(super) fn read(value: &str) -> Option<Date> {
 }
 
 /// The instant of a date in the form of a mail or in that of ISO 8601, if it names a zone.
-fn instant(text: &str) -> Option<Timestamp> {
+pub(in crate::mail) fn instant(text: &str) -> Option<Timestamp> {
     let plain = without_comments(text);
     let plain = plain.trim();
     let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);

@@ -21,6 +21,7 @@ mod streams;
 mod tls;
 mod trace;
 mod unreadable;
+mod watched;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -38,13 +39,14 @@ use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
+use crate::probe::watched::{Judged, Watched};
 use crate::sources::{Places, Senders};
 use crate::summary::{
     Answer, AuthenticationRow, AuthenticationTotals, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow,
     ComplaintTotals, DnsEventRow, DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow,
     FailureTotals, MessageRow, MessageSums, MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals,
     Query, RecordRow, RecordTotals, ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow,
-    TlsTotals,
+    TlsTotals, WatchedRow, WatchedTotals,
 };
 
 pub use message::StoredMessage;
@@ -285,6 +287,25 @@ impl Reader {
     /// What is known of the records of watched domains, or was at a time before, by domain and name.
     pub fn dns_records(&self, query: &Query, at: Option<Timestamp>) -> Result<Vec<DnsRecordRow>, StoreError> {
         self.consistently(|connection| dns::records(connection, query, at))
+    }
+
+    /// A row a watched address of the configuration, in its order: the mails of the period, and the state at `now`.
+    pub fn watched_mail(
+        &self,
+        query: &Query,
+        watched: &[Watched],
+        now: Timestamp,
+    ) -> Result<Answer<WatchedRow, WatchedTotals>, StoreError> {
+        self.consistently(|connection| watched::watched_mail(connection, query, watched, now))
+    }
+
+    /// Judges one watched address at `now`; also from when on its mails were looked at.
+    pub fn judge_watched(
+        &self,
+        watched: &Watched,
+        now: Timestamp,
+    ) -> Result<(Judged, Timestamp), StoreError> {
+        self.consistently(|connection| watched::judged(connection, watched, now))
     }
 
     /// Watched domains and domains with reports, by name.

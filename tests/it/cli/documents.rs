@@ -54,6 +54,7 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("authentication", views::AUTHENTICATION, views::AUTHENTICATION_TOTALS),
         view!("messages", views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS),
         view!("probes", views::PROBES, views::PROBE_TOTALS),
+        view!("watched-mail", views::WATCHED, views::WATCHED_TOTALS),
         view!("message", messages::PARTS, messages::FACTS),
         view!("import", import::rows::COLUMNS, import::rows::TOTALS),
         view!("spf", spf::SPF_TREE, spf::SPF_TREE_TOTALS),
@@ -112,6 +113,7 @@ fn every_setting_is_documented() {
         ("[tls]", "certificate = \"c\"\nkey = \"k\"".to_owned()),
         ("[[listener]]", "address = \"[::]:25\"".to_owned()),
         ("[[recipient]]", "address = \"a@b\"\npurpose = \"tls\"".to_owned()),
+        ("[[watched]]", "name = \"a\"".to_owned()),
         ("[[domain]]", "name = \"a.example\"".to_owned()),
         ("[retention]", String::new()),
         ("[authentication]", String::new()),
@@ -124,7 +126,8 @@ fn every_setting_is_documented() {
         let heading = format!("\n## {section}\n");
         let part = document.split(&heading).nth(1).unwrap_or_else(|| panic!("no heading {section}"));
         let part = part.split("\n## ").next().unwrap();
-        let text = format!("[sender.s]\nhost = \"h\"\n{section}\n{keys}\nqqqqqqqq = 1\n");
+        let watch = "[[recipient]]\naddress = \"w@b\"\npurpose = \"watch\"\n";
+        let text = format!("{watch}[sender.s]\nhost = \"h\"\n{section}\n{keys}\nqqqqqqqq = 1\n");
         let faults = mailsonde::config::Settings::parse(std::path::Path::new("m.toml"), &text).unwrap_err();
         assert_eq!(faults.len(), 1, "{section}: {faults:?}");
         let hint = faults[0].hint.clone().unwrap();

@@ -100,6 +100,7 @@ impl Fixture {
             bounces: vec![],
             probes,
             returned: vec![],
+            watched: None,
         };
         self.store.finish(MessageRef::Stored(id), reading).unwrap();
     }

@@ -106,6 +106,7 @@ fn ingest(store: &Store, stored: &Stored) {
         bounces: vec![],
         probes: sightings(stored),
         returned: vec![],
+        watched: None,
     };
     store.finish(MessageRef::Stored(id), reading).unwrap();
 }
