@@ -135,7 +135,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<FailureReport> {
         delivery_written: Some(results.to_owned()).filter(|text| !text.is_empty()),
         spf_aligned: aligned("spf alignment"),
         dkim_aligned: aligned("dkim alignment"),
-        original: original::read("text/rfc822-headers", copy),
+        original: original::read("text/rfc822-headers", copy, true),
         deviations,
         ..FailureReport::default()
     })

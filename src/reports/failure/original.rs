@@ -28,8 +28,13 @@ pub(super) fn looks_like_header(bytes: &[u8]) -> bool {
 }
 
 /// Reads a quoted message; `None` where there is not one field.
-pub(super) fn read(content_type: &str, bytes: &[u8]) -> Option<Original> {
-    let fields = Fields::read(bytes, Block::Header);
+///
+/// `is_whole`: false where the mail may end within this part; then half a last field is no field.
+pub(super) fn read(content_type: &str, bytes: &[u8], is_whole: bool) -> Option<Original> {
+    let mut fields = Fields::read(bytes, Block::Header);
+    if !is_whole && !fields.ends_with_line && fields.body_at.is_none() {
+        fields.list.pop();
+    }
     if fields.list.is_empty() {
         return None;
     }

@@ -159,7 +159,7 @@ fn quote(parts: &[FailurePart<'_>], deviations: &mut Deviations) -> Option<super
     {
         deviations.note(quirk::FEEDBACK_ORIGINAL_TYPE, "content-type", part.content_type, "");
     }
-    original::read(&content_type, part.bytes)
+    original::read(&content_type, part.bytes, !part.is_cut)
 }
 
 /// A notice in words alone.
@@ -193,7 +193,7 @@ fn complaint(mail: &FailureMail<'_>) -> Option<FailureReport> {
         feedback_type: FeedbackType::Abuse,
         incidents: 1,
         source: crate::reports::address_text::ip(address).map_or(Source::Missing, |(ip, _)| Source::Ip(ip)),
-        original: original::read("message/rfc822", quoted.bytes),
+        original: original::read("message/rfc822", quoted.bytes, !quoted.is_cut),
         personal: Private::new(Personal { rcpt_to, ..Personal::default() }),
         deviations,
         ..FailureReport::default()
