@@ -632,8 +632,11 @@ CREATE TABLE probe (
     route            TEXT NOT NULL,        -- name of its route; `route <number>` where only the token is known
     route_number     INTEGER NOT NULL,     -- as in the token
     kind             TEXT NOT NULL,        -- probe | reply | seed | negative | load | drill | bounce-test | reserved
-    profile          TEXT,                 -- plain | business | attach:<bytes> | utf8 | 8bit | longline;
-                                           -- NULL where only the token is known
+    profile          TEXT,                 -- plain | business | attach:<bytes> | attach-file | utf8 | 8bit |
+                                           -- longline | iso2022jp | calendar, and those that are to be stopped or
+                                           -- marked: gtube | eicar | dlp | ext:<extension> | unknown-user |
+                                           -- oversize:<bytes> | open-relay | spf-fail | dkim-broken |
+                                           -- dmarc-fail | plaintext-only; NULL where only the token is known
     template_version INTEGER,              -- of the profile's texts
     mail_from        TEXT,                 -- reverse-path; '<>' is the null one
     rcpt_to          TEXT,                 -- its recipient

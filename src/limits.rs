@@ -340,6 +340,16 @@ pub const PROBE_BACK_OFF: (Duration, Duration) =
     (Duration::from_secs(3_600), Duration::from_secs(24 * 3_600));
 /// Largest attachment of a probe, bytes: with base64 it stays below [`MESSAGE_BYTES`].
 pub const PROBE_ATTACHMENT_BYTES: u64 = 30 * 1024 * 1024;
+/// Largest attachment of a probe that must be refused for its size, bytes: more than large providers take (150 MB).
+pub const PROBE_OVERSIZE_BYTES: u64 = 160 * 1024 * 1024;
+/// Largest template of the operator's own, bytes.
+pub const PROBE_TEMPLATE_BYTES: usize = 1024 * 1024;
+/// Bytes of the name of a field of the operator's own: with it, its line still has room for a value.
+pub const PROBE_FIELD_NAME_BYTES: usize = 64;
+/// Characters of the name of a file that is attached to a probe: two of them fit on lines of 998 octets.
+pub const PROBE_FILE_NAME_CHARS: usize = 120;
+/// Octets of a line of a message that we write, without its end (RFC 5322 §2.1.1).
+pub const MESSAGE_LINE_OCTETS: usize = 998;
 /// Characters of a route's name in a message.
 pub const ROUTE_NAME_CHARS: usize = 50;
 /// Keys of one key ring, as many as there are key ids.

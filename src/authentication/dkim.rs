@@ -14,7 +14,7 @@ pub(in crate::authentication) mod tags;
 
 pub use message::RawMessage;
 pub(in crate::authentication) use message::without_signature;
-pub use sign::{SignError, SigningKey, sign};
+pub use sign::{SignError, SigningKey, sign, sign_also};
 pub use signature::Facts;
 pub use tags::TagFault;
 

@@ -9,7 +9,7 @@ use crate::daemon::options;
 use crate::mail::Address;
 use crate::probe::compose::TEMPLATE_VERSION;
 use crate::probe::plan::{Planned, RoutePlan, plan, route_number};
-use crate::probe::token::{COUNTER_MAX, KeyRing, Kind};
+use crate::probe::token::{COUNTER_MAX, KeyRing};
 use crate::smtp::submit::{HandOver, Submission, submit};
 use crate::store::{NewProbe, Store};
 
@@ -41,22 +41,18 @@ pub async fn send_probe(
         .map_err(|_| anyhow::anyhow!("no random numbers from the system"))?;
     let counter = u32::from_be_bytes(random) & COUNTER_MAX;
     let route_plan = RoutePlan {
-        name: &route.name,
-        to: &route.to,
-        from: &route.from,
         mail_from: route.mail_from.as_deref(),
-        profile: route.profile(),
+        ..RoutePlan::new(&route.name, &route.to, &route.from, route.profile())
     };
     let sent_at = clock::now();
-    let Planned { texts, mail_from, rcpt_to, message, .. } =
-        plan(keys, Kind::Probe, &route_plan, sent_at, counter)
-            .with_context(|| format!("route `{}`", route.name))?;
+    let Planned { token: made, texts, mail_from, rcpt_to, message } =
+        plan(keys, &route_plan, sent_at, counter).with_context(|| format!("route `{}`", route.name))?;
     let token = texts.name().to_owned();
     let probe = NewProbe {
         token: token.clone(),
         route: route.name.clone(),
         route_number: route_number(&route.name),
-        kind: Kind::Probe,
+        kind: made.kind,
         profile: route.profile().to_string(),
         template_version: TEMPLATE_VERSION,
         mail_from: mail_from.clone(),

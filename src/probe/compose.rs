@@ -1,119 +1,49 @@
-//! The bytes of a probe, a pure function of (token, addresses, route, profile, template version).
+//! The bytes of a probe, a pure function of (token, addresses, route, profile, template version, and what of the
+//! operator's own goes in: template, fields, file, key).
 //!
-//! So whoever has the token can make the original again and compare it with what arrived; nothing
+//! So whoever has the token can make the original again and compare it with what arrived ([`original()`]); nothing
 //! of the content has to be stored. The time in the fields is that of the token, to the second.
 //!
 //! The token stands in the recipient, the Message-ID, `X-Mailsonde-Probe`, the subject's tail, a
 //! marker line of the body and the names of MIME parts, each time in the form made for that place.
 //!
 //! Standards: RFC 5322 §2.1.1 (lines of at most 998 octets, better 78) and §3.6, RFC 2045 §6,
-//! RFC 2046 §5.1, RFC 3834 §5 (`Auto-Submitted`), RFC 6152 (8BITMIME), RFC 6532 (UTF-8 in fields).
+//! RFC 2046 §5.1, RFC 3834 §5 (`Auto-Submitted`), RFC 6152 (8BITMIME), RFC 6532 (UTF-8 in fields),
+//! RFC 6376 §5 (signatures).
 
-use std::fmt;
+mod content;
+mod files;
+mod mime;
+mod original;
+mod profile;
+mod samples;
+mod sentences;
+mod template;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::BASE64;
 use ring::digest;
 
+use crate::authentication::dkim::{self, SignError, SigningKey};
+use crate::clock::Timestamp;
 use crate::limits;
-use crate::mail::Address;
+use crate::mail::{Address, DomainName};
 use crate::probe::token::{Token, TokenTexts};
 
+use mime::{Writer, encode_words};
+use template::Values;
+
+pub use original::{OriginalError, ProbeFacts, original};
+pub use profile::{Extension, Need, Profile, ProfileError};
+pub use template::{Fault, HeaderError, Template, TemplateError, VARIABLES, check_headers};
+
 /// Rises whenever the bytes of any profile change.
-pub const TEMPLATE_VERSION: u32 = 1;
-/// Column at which fields are folded, RFC 5322 §2.1.1.
-const FOLD_COLUMN: usize = 78;
-/// Bytes that make one line of 76 characters of base64, RFC 2045 §6.8.
-const BASE64_LINE_BYTES: usize = 57;
-/// Octets of the long line, the most that RFC 5322 §2.1.1 allows.
-const LONG_LINE_OCTETS: usize = 998;
+pub const TEMPLATE_VERSION: u32 = 2;
 /// Stands where a host name is wanted and the sender has none (RFC 2606 §2).
 const NO_DOMAIN: &str = "mailsonde.invalid";
 /// Name of our own header field.
 pub const HEADER_NAME: &str = "X-Mailsonde-Probe";
-
-// ---- Profile ----
-
-/// What kind of message a probe is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Profile {
-    /// A few lines of ASCII text.
-    Plain,
-    /// Text and HTML with a link.
-    Business,
-    /// Text and an attachment of this many bytes, which no compression makes smaller.
-    Attach(u64),
-    /// UTF-8 in the subject and the text: needs SMTPUTF8 (RFC 6531).
-    Utf8,
-    /// UTF-8 in the text, sent as 8bit: needs 8BITMIME (RFC 6152).
-    EightBit,
-    /// A line of 998 octets.
-    LongLine,
-}
-
-/// Why a profile is not one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileError {
-    /// Operator: no such profile.
-    #[error("no such profile: {0} (plain, business, attach:<size>, utf8, 8bit, longline)")]
-    Unknown(String),
-    /// Operator: the size is no number of bytes, or too large.
-    #[error("attachment size not between 1 and {max} bytes: {text}", max = limits::PROBE_ATTACHMENT_BYTES)]
-    Size {
-        /// What was written.
-        text: String,
-    },
-}
-
-impl Profile {
-    /// Reads `plain`, `business`, `attach:5MiB`, `attach:65536`, `utf8`, `8bit` or `longline`.
-    ///
-    /// Errors: [`ProfileError`].
-    pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        match text {
-            "plain" => Ok(Self::Plain),
-            "business" => Ok(Self::Business),
-            "utf8" => Ok(Self::Utf8),
-            "8bit" => Ok(Self::EightBit),
-            "longline" => Ok(Self::LongLine),
-            other => match other.strip_prefix("attach:") {
-                Some(size) => size_bytes(size)
-                    .filter(|bytes| (1..=limits::PROBE_ATTACHMENT_BYTES).contains(bytes))
-                    .map(Self::Attach)
-                    .ok_or_else(|| ProfileError::Size { text: size.to_owned() }),
-                None => Err(ProfileError::Unknown(other.to_owned())),
-            },
-        }
-    }
-}
-
-impl fmt::Display for Profile {
-    /// What [`Profile::parse`] reads, sizes in bytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain => f.write_str("plain"),
-            Self::Business => f.write_str("business"),
-            Self::Attach(bytes) => write!(f, "attach:{bytes}"),
-            Self::Utf8 => f.write_str("utf8"),
-            Self::EightBit => f.write_str("8bit"),
-            Self::LongLine => f.write_str("longline"),
-        }
-    }
-}
-
-/// Reads a size: bytes, or with `KiB`, `MiB`, `kB`, `MB`.
-fn size_bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit.trim() {
-        "" | "B" => 1,
-        "kB" => 1_000,
-        "KiB" => 1_024,
-        "MB" => 1_000_000,
-        "MiB" => 1_024 * 1_024,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
-}
+/// The field that keeps Exchange servers from answering.
+const SUPPRESS_NAME: &str = "X-Auto-Response-Suppress";
 
 // ---- Recipient ----
 
@@ -126,7 +56,92 @@ pub fn address_of(template: &str, token_text: &str) -> Option<Address> {
     (address.local.len() <= limits::SENT_LOCAL_PART_BYTES).then_some(address)
 }
 
+// ---- Signer ----
+
+/// The key with which probes are signed, and where its public half is published.
+#[derive(Debug)]
+pub struct Signer {
+    /// The private key.
+    key: SigningKey,
+    /// `d=`.
+    domain: DomainName,
+    /// `s=`.
+    selector: String,
+}
+
+impl Signer {
+    /// Reads a key in PEM: RSA of 2048 to 4096 bits, or Ed25519.
+    ///
+    /// Errors: no such key; a selector and a domain that make no name.
+    pub fn new(pem: &[u8], domain: DomainName, selector: &str) -> Result<Self, SignError> {
+        let key = SigningKey::from_pem(pem)?;
+        let signer = Self { key, domain, selector: selector.to_owned() };
+        // A name that cannot be is found here and not with the first probe.
+        signer.sign(b"From: <probe@example.com>\r\n\r\n", &[], Timestamp::from_seconds(0))?;
+        Ok(signer)
+    }
+
+    /// The domain in whose name it signs.
+    pub fn domain(&self) -> &DomainName {
+        &self.domain
+    }
+
+    /// The selector.
+    pub fn selector(&self) -> &str {
+        &self.selector
+    }
+
+    /// The record to publish at `selector._domainkey.domain`.
+    pub fn record(&self) -> String {
+        self.key.record()
+    }
+
+    /// The field for a message, with its CRLF.
+    fn sign(&self, message: &[u8], also: &[&str], at: Timestamp) -> Result<String, SignError> {
+        dkim::sign_also(message, &self.key, self.domain.as_str(), &self.selector, at, also)
+    }
+}
+
 // ---- Message ----
+
+/// A file of the operator's own.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnFile<'f> {
+    /// Its name, without folders.
+    pub name: &'f str,
+    /// Its bytes.
+    pub bytes: &'f [u8],
+}
+
+impl OwnFile<'_> {
+    /// The name as it goes into a field: ASCII without what ends a quoted string; others become `-`.
+    pub(in crate::probe::compose) fn safe_name(&self) -> String {
+        let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+        let name: String = self
+            .name
+            .chars()
+            .take(limits::PROBE_FILE_NAME_CHARS)
+            .map(|c| if is_safe(c) { c } else { '-' })
+            .collect();
+        if name.trim().is_empty() { "file".to_owned() } else { name }
+    }
+
+    /// The type by the name, of those that are well known.
+    pub(in crate::probe::compose) fn content_type(&self) -> &'static str {
+        let extension = self.name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("pdf") => "application/pdf",
+            Some("txt") => "text/plain",
+            Some("csv") => "text/csv",
+            Some("png") => "image/png",
+            Some("jpg" | "jpeg") => "image/jpeg",
+            Some("zip") => "application/zip",
+            Some("docx") => "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Some("xlsx") => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            _ => "application/octet-stream",
+        }
+    }
+}
 
 /// What a probe is made of.
 #[derive(Debug, Clone, Copy)]
@@ -143,6 +158,42 @@ pub struct Draft<'d> {
     pub from: &'d Address,
     /// The recipient.
     pub to: &'d Address,
+    /// The key with which it is signed.
+    pub dkim: Option<&'d Signer>,
+    /// The operator's own text and fields.
+    pub template: Option<&'d Template>,
+    /// The operator's own fields: name and value, with variables; after those of the template.
+    pub headers: &'d [(String, String)],
+    /// The operator's own file, for [`Profile::AttachFile`].
+    pub file: Option<OwnFile<'d>>,
+    /// False for an original that is made again: then a profile that needs a key goes without.
+    pub is_signed: bool,
+}
+
+impl<'d> Draft<'d> {
+    /// A draft with nothing of the operator's own; the other fields can be set after it.
+    pub fn new(
+        token: &'d Token,
+        texts: &'d TokenTexts,
+        route: &'d str,
+        profile: Profile,
+        from: &'d Address,
+        to: &'d Address,
+    ) -> Self {
+        Self {
+            token,
+            texts,
+            route,
+            profile,
+            from,
+            to,
+            dkim: None,
+            template: None,
+            headers: &[],
+            file: None,
+            is_signed: true,
+        }
+    }
 }
 
 /// A probe, ready to be handed over.
@@ -152,14 +203,20 @@ pub struct Composed {
     pub bytes: Vec<u8>,
     /// The Message-ID with its angle brackets.
     pub message_id: String,
-    /// The subject, unfolded.
+    /// The subject, unfolded and decoded.
     pub subject: String,
     /// True if the bytes are not all ASCII: to be declared as BODY=8BITMIME.
     pub has_8bit: bool,
     /// True if a header field is not ASCII: to be declared as SMTPUTF8.
     pub needs_smtputf8: bool,
-    /// The attachment, if the profile has one.
+    /// The first attachment, if there is one.
     pub attachment: Option<Attachment>,
+    /// The leaf parts in their order.
+    pub parts: Vec<PartFacts>,
+    /// True if it has a signature of ours, also one that is broken on purpose.
+    pub is_dkim_signed: bool,
+    /// SHA-256 of the message without the signature: by it an original that is made again is known to be the one.
+    pub fingerprint: [u8; 32],
 }
 
 /// What is known of an attachment without storing it.
@@ -173,126 +230,201 @@ pub struct Attachment {
     pub sha256: [u8; 32],
 }
 
+/// What is known of a leaf part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartFacts {
+    /// `type/subtype`.
+    pub content_type: String,
+    /// Its file name.
+    pub name: Option<String>,
+    /// True if it is declared an attachment.
+    pub is_attachment: bool,
+    /// Its bytes, decoded.
+    pub size_bytes: u64,
+    /// Their SHA-256.
+    pub sha256: [u8; 32],
+}
+
+/// Why a draft makes no message. All of them are the operator's to mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ComposeError {
+    /// The template.
+    #[error("template: {0}")]
+    Template(TemplateError),
+    /// A field of the operator's own.
+    #[error(transparent)]
+    Header(HeaderError),
+    /// A profile that is made of its own texts.
+    #[error("the profile {0} has a text of its own: take another one with a template")]
+    NoTemplate(Profile),
+    /// A broken signature needs a key to break.
+    #[error("the profile {0} needs {need}", need = Need::DkimKey.as_str())]
+    NoKey(Profile),
+    /// No file to attach.
+    #[error("the profile attach-file needs {need}", need = Need::OwnFile.as_str())]
+    NoFile,
+    /// A file that is too large.
+    #[error("the file to attach has {0} bytes, and at most {max} go", max = limits::PROBE_ATTACHMENT_BYTES)]
+    FileTooLarge(u64),
+    /// The signature.
+    #[error("DKIM: {0}")]
+    Sign(SignError),
+}
+
 /// Makes the message of a probe. The same draft gives the same bytes.
 ///
-/// Units: an attachment above [`limits::PROBE_ATTACHMENT_BYTES`] is cut to that.
+/// Units: an attachment above [`limits::PROBE_OVERSIZE_BYTES`] is cut to that.
+/// Errors: [`ComposeError`]; none without key, template, fields and file of the operator's own.
 /// Standard: RFC 5322 §3.6; RFC 3834 §5 for what keeps auto-responders silent.
-pub fn compose(draft: &Draft<'_>) -> Composed {
+pub fn compose(draft: &Draft<'_>) -> Result<Composed, ComposeError> {
+    check(draft)?;
     let domain = draft.from.domain.as_deref().unwrap_or(NO_DOMAIN);
     let message_id = format!("<{}@{domain}>", draft.texts.message_id);
     let route = route_word(draft.route);
-    let decoration = if draft.profile == Profile::Utf8 { "Prüfung ✓ 測試 🐟 " } else { "" };
-    let subject = format!("{decoration}Mailsonde probe {route} [{}]", draft.texts.subject);
+    let date = date_text(draft.token);
+    let (to, from) = (shown(draft, draft.to), shown(draft, draft.from));
+    let (seq, size) = (draft.token.counter.to_string(), size_bytes(draft).to_string());
+    let values = Values {
+        values: [
+            ("token", draft.texts.body.as_str()),
+            ("route", &route),
+            ("seq", &seq),
+            ("size", &size),
+            ("date", &date),
+            ("to", &to),
+            ("from", &from),
+        ],
+    };
+    let filled = draft.template.map(|template| template.fill(&values)).transpose();
+    let filled = filled.map_err(ComposeError::Template)?;
+    let mut own = template::fill_headers(draft.headers, &values).map_err(ComposeError::Header)?;
+    if let Some(filled) = &filled {
+        // A field of the route counts before one of the template.
+        let is_new =
+            |(name, _): &&(String, String)| !own.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let of_template: Vec<_> = filled.fields.iter().filter(is_new).cloned().collect();
+        own.splice(0..0, of_template);
+    }
+    let title = filled.as_ref().and_then(|filled| filled.subject.clone());
+    let title = title.unwrap_or_else(|| format!("Mailsonde probe {route}"));
+    let (subject, written) = subject(draft, &title);
 
-    let mut out = Writer::default();
-    out.field("Date", &date_text(draft.token));
-    out.field("From", &format!("Mailsonde probe <{}>", draft.from));
-    out.field("To", &format!("<{}>", draft.to));
-    out.field("Message-ID", &message_id);
-    out.field("Subject", &subject);
-    let made_at = draft.token.made_at().rfc3339();
-    out.field(HEADER_NAME, &format!("v=1; t={}; r={route}; s={made_at}", draft.texts.header));
-    // RFC 3834 §5: nobody should answer this, nor an Exchange server.
-    out.field("Auto-Submitted", "auto-generated");
-    out.field("X-Auto-Response-Suppress", "All");
-    out.field("MIME-Version", "1.0");
+    let write_head = |subject: &str| {
+        let mut out = Writer::default();
+        out.field("Date", &date);
+        out.field("From", &format!("Mailsonde probe <{from}>"));
+        out.field("To", &format!("<{to}>"));
+        out.field("Message-ID", &message_id);
+        out.field("Subject", subject);
+        let made_at = draft.token.made_at().rfc3339();
+        out.field(HEADER_NAME, &format!("v=1; t={}; r={route}; s={made_at}", draft.texts.header));
+        // RFC 3834 §5: nobody should answer this, nor an Exchange server.
+        out.field("Auto-Submitted", "auto-generated");
+        out.field(SUPPRESS_NAME, "All");
+        for (name, value) in &own {
+            let is_encoded = draft.profile != Profile::Utf8;
+            out.field(name, &if is_encoded { encode_words(value) } else { value.clone() });
+        }
+        out.field("MIME-Version", "1.0");
+        out
+    };
+    let mut out = write_head(&written);
     let needs_smtputf8 = !out.bytes.is_ascii();
-    let attachment = write_content(&mut out, draft, &route);
-    Composed {
-        has_8bit: !out.bytes.is_ascii(),
-        bytes: out.bytes,
+    let head_bytes = out.bytes.len();
+    let mut parts = Vec::new();
+    mime::write(&mut out, content::entity(draft, &route, filled.as_ref())?, draft.token, 0, &mut parts);
+    let mut bytes = out.bytes;
+    let fingerprint = sha256(&bytes);
+    let mut is_dkim_signed = false;
+    if let Some(signer) = draft.dkim.filter(|_| draft.is_signed && draft.profile != Profile::DmarcFail) {
+        let also: Vec<&str> = [HEADER_NAME, SUPPRESS_NAME]
+            .into_iter()
+            .chain(own.iter().map(|(name, _)| name.as_str()))
+            .collect();
+        let at = draft.token.made_at();
+        let field = if draft.profile == Profile::DkimBroken {
+            // Signed is the message with another subject: the body is as it was signed, and the fields are not.
+            let mut other = write_head("signed with another subject").bytes;
+            other.extend_from_slice(bytes.get(head_bytes..).unwrap_or_default());
+            signer.sign(&other, &also, at)
+        } else {
+            signer.sign(&bytes, &also, at)
+        };
+        let mut signed = field.map_err(ComposeError::Sign)?.into_bytes();
+        signed.append(&mut bytes);
+        bytes = signed;
+        is_dkim_signed = true;
+    }
+    Ok(Composed {
+        has_8bit: !bytes.is_ascii(),
+        bytes,
         message_id,
         subject,
         needs_smtputf8,
-        attachment,
+        attachment: mime::attachment(&parts),
+        parts,
+        is_dkim_signed,
+        fingerprint,
+    })
+}
+
+/// Checks that what the profile needs is there.
+fn check(draft: &Draft<'_>) -> Result<(), ComposeError> {
+    let profile = draft.profile;
+    if draft.template.is_some() && !profile.takes_template() {
+        return Err(ComposeError::NoTemplate(profile));
+    }
+    if profile == Profile::DkimBroken && draft.is_signed && draft.dkim.is_none() {
+        return Err(ComposeError::NoKey(profile));
+    }
+    match (profile, draft.file) {
+        (Profile::AttachFile, None) => Err(ComposeError::NoFile),
+        (Profile::AttachFile, Some(file)) if length(file.bytes) > limits::PROBE_ATTACHMENT_BYTES => {
+            Err(ComposeError::FileTooLarge(length(file.bytes)))
+        }
+        _ => Ok(()),
     }
 }
 
-/// Writes the MIME fields, the blank line and the body.
-fn write_content(out: &mut Writer, draft: &Draft<'_>, route: &str) -> Option<Attachment> {
-    let boundary = boundary(draft.token);
+/// The subject in Unicode, and as it is written: a title, and the token in brackets at its end, always in ASCII.
+fn subject(draft: &Draft<'_>, title: &str) -> (String, String) {
+    let tail = format!("[{}]", draft.texts.subject);
     match draft.profile {
-        Profile::Plain | Profile::Utf8 | Profile::EightBit | Profile::LongLine => {
-            let eight_bit = matches!(draft.profile, Profile::Utf8 | Profile::EightBit);
-            out.text_fields("plain", if eight_bit { ("utf-8", "8bit") } else { ("us-ascii", "7bit") });
-            out.line("");
-            write_text(out, draft, route);
-            if eight_bit {
-                out.line("Grüße, naïve façade, Ελληνικά, кириллица, 日本語, עברית, 🐟.");
-            }
-            if draft.profile == Profile::LongLine {
-                let line: String = ('a'..='z').cycle().take(LONG_LINE_OCTETS).collect();
-                out.line(&line);
-            }
-            None
+        Profile::Utf8 => {
+            let subject = format!("Prüfung ✓ 測試 🐟 {title} {tail}");
+            (subject.clone(), subject)
         }
-        Profile::Business => {
-            out.field("Content-Type", &format!("multipart/alternative; boundary=\"{boundary}\""));
-            out.line("");
-            out.line(&format!("--{boundary}"));
-            out.text_fields("plain", ("us-ascii", "7bit"));
-            out.line("");
-            write_text(out, draft, route);
-            out.line("");
-            out.line(&format!("<{}>", link(draft)));
-            out.line(&format!("--{boundary}"));
-            out.text_fields("html", ("us-ascii", "7bit"));
-            out.line("");
-            write_html(out, draft, route);
-            out.line(&format!("--{boundary}--"));
-            None
+        Profile::Iso2022Jp => {
+            let word = BASE64.encode(samples::JAPANESE_SUBJECT);
+            (
+                format!("{} {title} {tail}", samples::JAPANESE_SUBJECT_TEXT),
+                format!("=?iso-2022-jp?B?{word}?= {title} {tail}"),
+            )
         }
-        Profile::Attach(size) => {
-            let name = format!("probe-{}.bin", draft.texts.body);
-            out.field("Content-Type", &format!("multipart/mixed; boundary=\"{boundary}\""));
-            out.line("");
-            out.line(&format!("--{boundary}"));
-            out.text_fields("plain", ("us-ascii", "7bit"));
-            out.line("");
-            write_text(out, draft, route);
-            out.line(&format!("--{boundary}"));
-            out.field("Content-Type", &format!("application/octet-stream; name=\"{name}\""));
-            out.field("Content-Transfer-Encoding", "base64");
-            out.field("Content-Disposition", &format!("attachment; filename=\"{name}\""));
-            out.line("");
-            let content = attachment_bytes(draft.token, size);
-            for line in content.chunks(BASE64_LINE_BYTES) {
-                out.line(&BASE64.encode(line));
-            }
-            out.line(&format!("--{boundary}--"));
-            Some(Attachment { name, size_bytes: length(&content), sha256: sha256(&content) })
-        }
+        _ => (format!("{title} {tail}"), format!("{} {tail}", encode_words(title))),
     }
 }
 
-/// Writes the text that every profile has, with the marker line.
-fn write_text(out: &mut Writer, draft: &Draft<'_>, route: &str) {
-    out.line("This is a test message of Mailsonde. It measures whether and how fast");
-    out.line("mail arrives. Nobody needs to read or answer it.");
-    out.line("");
-    out.line(&format!("route: {route}"));
-    out.line(&format!("made:  {}", draft.token.made_at().rfc3339()));
-    out.line(&format!("-- {} --", draft.texts.body));
+/// An address as it is shown in a field: its domain in Unicode where the profile is about that (RFC 6532 §3.2),
+/// and as A-labels everywhere else.
+fn shown(draft: &Draft<'_>, address: &Address) -> String {
+    let Some(domain) = address.domain.as_deref().filter(|_| draft.profile == Profile::Utf8) else {
+        return address.to_string();
+    };
+    let (unicode, result) = idna::domain_to_unicode(domain);
+    // A name that does not come back as it was is left alone.
+    let is_same = result.is_ok() && DomainName::parse(&unicode).is_some_and(|name| name.as_str() == domain);
+    if is_same {
+        Address { domain: Some(unicode), ..address.clone() }.to_string()
+    } else {
+        address.to_string()
+    }
 }
 
-/// Writes the HTML of the business profile.
-fn write_html(out: &mut Writer, draft: &Draft<'_>, route: &str) {
-    out.line("<!DOCTYPE html>");
-    out.line("<html><head><title>Mailsonde probe</title></head><body>");
-    out.line("<p>This is a test message of <b>Mailsonde</b>. It measures whether and");
-    out.line("how fast mail arrives. Nobody needs to read or answer it.</p>");
-    out.line(&format!("<p>Route {route}</p>"));
-    out.line(&format!("<p>-- {} --</p>", draft.texts.body));
-    out.line(&format!("<p><a href=\"{}\">", link(draft)));
-    out.line("What this is</a></p>");
-    out.line("</body></html>");
-}
-
-/// The link of the business profile: a name of the sender's own domain, so that rewriting shows.
-fn link(draft: &Draft<'_>) -> String {
-    let domain = draft.from.domain_name();
-    let domain = domain.as_ref().map_or(NO_DOMAIN, |name| name.as_str());
-    format!("https://{domain}/{}", draft.texts.body)
+/// Bytes of the attachment that a draft has.
+fn size_bytes(draft: &Draft<'_>) -> u64 {
+    let of_file = draft.file.filter(|_| draft.profile == Profile::AttachFile).map(|file| length(file.bytes));
+    draft.profile.wanted_bytes().or(of_file).unwrap_or_default()
 }
 
 /// The time of the token as RFC 5322 §3.3 wants it.
@@ -313,28 +445,10 @@ fn route_word(route: &str) -> String {
     if word.is_empty() { "-".to_owned() } else { word }
 }
 
-/// A boundary that no line of our texts begins with.
-fn boundary(token: &Token) -> String {
-    let hash = sha256(&[b"mailsonde boundary".as_slice(), &token.clear_bytes()].concat());
-    format!("=_mailsonde_{:.20}", HEXLOWER.encode(&hash))
-}
-
 /// The attachment of a token: bytes that anyone with the token can make again.
 pub fn attachment_bytes(token: &Token, size_bytes: u64) -> Vec<u8> {
-    let size = usize::try_from(size_bytes.min(limits::PROBE_ATTACHMENT_BYTES)).unwrap_or(usize::MAX);
-    let mut content = Vec::with_capacity(size + digest::SHA256_OUTPUT_LEN);
-    let clear = token.clear_bytes();
-    let mut block = 0u64;
-    while content.len() < size {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"mailsonde attachment");
-        context.update(&clear);
-        context.update(&block.to_be_bytes());
-        content.extend_from_slice(context.finish().as_ref());
-        block += 1;
-    }
-    content.truncate(size);
-    content
+    let size = usize::try_from(size_bytes.min(limits::PROBE_OVERSIZE_BYTES)).unwrap_or(usize::MAX);
+    files::noise(token, size)
 }
 
 /// SHA-256 of some bytes.
@@ -347,44 +461,6 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 /// A length as it is stored.
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-// ---- Writer ----
-
-/// Writes lines with CRLF.
-#[derive(Default)]
-struct Writer {
-    /// What is written.
-    bytes: Vec<u8>,
-}
-
-impl Writer {
-    /// One line. Line breaks in `text` would start new ones: callers never have any.
-    fn line(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    /// One header field, folded at blanks so that lines have at most 78 characters where a blank
-    /// allows it (RFC 5322 §2.2.3).
-    fn field(&mut self, name: &str, value: &str) {
-        let mut line = format!("{name}:");
-        for word in value.split(' ') {
-            if line.chars().count() + 1 + word.chars().count() > FOLD_COLUMN && line.contains(' ') {
-                self.line(&line);
-                line.clear();
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        self.line(&line);
-    }
-
-    /// The MIME fields of a text part: charset and transfer encoding.
-    fn text_fields(&mut self, subtype: &str, (charset, encoding): (&str, &str)) {
-        self.field("Content-Type", &format!("text/{subtype}; charset={charset}"));
-        self.field("Content-Transfer-Encoding", encoding);
-    }
 }
 
 #[cfg(test)]

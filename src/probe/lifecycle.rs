@@ -28,12 +28,16 @@
 //! [`limits::PROBE_DELAY`]. **Delivered** is the far end's word where nobody of ours saw the arrival. **Passed on**
 //! (relayed or expanded, RFC 3464 §2.3.3) shows that it was taken, and that its host says no more.
 
+mod expectation;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::mail::MessageId;
+
+pub use expectation::Expectation;
 
 // ---- Events ----
 

@@ -1,9 +1,16 @@
 //! From a route and the time to a probe that is ready to be sent. Pure.
 
+use crate::authentication::dmarc::organizational_by_suffix;
 use crate::clock::Timestamp;
+use crate::dns::Name;
 use crate::mail::{Address, ReversePath};
-use crate::probe::compose::{Composed, Draft, Profile, address_of, compose};
+use crate::probe::compose::{
+    ComposeError, Composed, Draft, Need, OwnFile, Profile, Signer, Template, address_of, compose,
+};
 use crate::probe::token::{KeyRing, Kind, Token, TokenTexts};
+
+/// The local part of a user who does not exist, with the token, so that the bounce names the probe.
+const NO_SUCH_USER: &str = "no-such-user-{token}";
 
 /// What a probe needs to know of its route.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +25,31 @@ pub struct RoutePlan<'r> {
     pub mail_from: Option<&'r str>,
     /// What the message is made of.
     pub profile: Profile,
+    /// The key with which it is signed.
+    pub dkim: Option<&'r Signer>,
+    /// The operator's own text.
+    pub template: Option<&'r Template>,
+    /// The operator's own fields.
+    pub headers: &'r [(String, String)],
+    /// The operator's own file, for [`Profile::AttachFile`].
+    pub file: Option<OwnFile<'r>>,
+}
+
+impl<'r> RoutePlan<'r> {
+    /// A route with nothing of the operator's own; the other fields can be set after it.
+    pub fn new(name: &'r str, to: &'r str, from: &'r Address, profile: Profile) -> Self {
+        Self {
+            name,
+            to,
+            from,
+            mail_from: None,
+            profile,
+            dkim: None,
+            template: None,
+            headers: &[],
+            file: None,
+        }
+    }
 }
 
 /// A probe that is ready to be sent.
@@ -42,6 +74,17 @@ pub enum PlanError {
     /// local part has at most 64 (RFC 5321 §4.5.3.1.1).
     #[error("with the token in it, not an address: {0}")]
     Address(String),
+    /// Operator: the profile needs something that the route does not have.
+    #[error("the profile {profile} needs {need}", need = need.as_str())]
+    Needs {
+        /// The profile.
+        profile: Profile,
+        /// What it needs.
+        need: Need,
+    },
+    /// Operator: the route's own parts make no message.
+    #[error(transparent)]
+    Compose(ComposeError),
     /// Our fault: the ring cannot make texts of its own token.
     #[error("no key for the token")]
     NoKey,
@@ -58,11 +101,21 @@ pub fn route_number(name: &str) -> u16 {
     }
 }
 
-/// Makes the probe of a route.
+/// Makes the probe of a route, of the kind that its profile has.
 ///
 /// `counter` tells probes of one route and second apart, also across processes: choose it at random.
 /// The same arguments give the same bytes. Errors: [`PlanError`].
 pub fn plan(
+    ring: &KeyRing,
+    route: &RoutePlan<'_>,
+    at: Timestamp,
+    counter: u32,
+) -> Result<Planned, PlanError> {
+    plan_as(ring, route.profile.kind(), route, at, counter)
+}
+
+/// Makes a probe as [`plan()`] does, of another kind than its profile has: a load, a drill, a seed.
+pub fn plan_as(
     ring: &KeyRing,
     kind: Kind,
     route: &RoutePlan<'_>,
@@ -74,20 +127,51 @@ pub fn plan(
     let fill = |template: &str, text: &str| {
         address_of(template, text).ok_or(PlanError::Address(template.to_owned()))
     };
-    let rcpt_to = fill(route.to, &texts.recipient)?;
+    let rcpt_to = match (route.profile, route.to.rsplit_once('@')) {
+        // At the domain of the route, and not the mailbox that is there.
+        (Profile::UnknownUser, Some((_, domain))) => {
+            fill(&format!("{NO_SUCH_USER}@{domain}"), &texts.recipient)?
+        }
+        _ => fill(route.to, &texts.recipient)?,
+    };
     let mail_from = match route.mail_from {
         Some(template) => fill(template, &texts.envelope_sender)?,
         None => route.from.clone(),
     };
-    let message = compose(&Draft {
-        token: &token,
-        texts: &texts,
-        route: route.name,
-        profile: route.profile,
-        from: route.from,
-        to: &rcpt_to,
-    });
+    check_sender(route, &mail_from)?;
+    let draft = Draft {
+        dkim: route.dkim,
+        template: route.template,
+        headers: route.headers,
+        file: route.file,
+        ..Draft::new(&token, &texts, route.name, route.profile, route.from, &rcpt_to)
+    };
+    let mut message = compose(&draft).map_err(PlanError::Compose)?;
+    // RFC 6531 §3.4: also where only the envelope is not ASCII.
+    message.needs_smtputf8 |= [&mail_from, &rcpt_to].iter().any(|address| !address.local.is_ascii());
     Ok(Planned { token, texts, mail_from: ReversePath::Address(mail_from), rcpt_to, message })
+}
+
+/// Checks that the envelope sender is one by which the profile can fail as it should.
+fn check_sender(route: &RoutePlan<'_>, mail_from: &Address) -> Result<(), PlanError> {
+    let profile = route.profile;
+    let is_own = route.mail_from.is_some();
+    // The organizational domains differ (RFC 7489 §3.2): not even a relaxed SPF identity aligns.
+    let organization = |address: &Address| {
+        Name::from_dotted(address.domain.as_deref()?).ok().map(|name| organizational_by_suffix(&name))
+    };
+    let is_unaligned = || organization(mail_from) != organization(route.from);
+    for need in profile.needs() {
+        let is_met = match need {
+            Need::MailFrom => is_own,
+            Need::UnalignedMailFrom => is_own && is_unaligned(),
+            _ => true,
+        };
+        if !is_met {
+            return Err(PlanError::Needs { profile, need: *need });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -101,8 +185,8 @@ mod tests {
     fn make(to: &str, mail_from: Option<&str>) -> Result<Planned, PlanError> {
         let ring = KeyRing::with_id(1, &[9; 32]).unwrap();
         let from = Address::parse("probe@example.org").unwrap();
-        let route = RoutePlan { name: "hq", to, from: &from, mail_from, profile: Profile::Plain };
-        plan(&ring, Kind::Probe, &route, AT, 3)
+        let route = RoutePlan { mail_from, ..RoutePlan::new("hq", to, &from, Profile::Plain) };
+        plan(&ring, &route, AT, 3)
     }
 
     #[test]
@@ -140,6 +224,75 @@ mod tests {
         ] {
             assert!(matches!(make(to, mail_from), Err(PlanError::Address(_))), "{to}");
         }
+    }
+
+    /// What a profile plans for a route.
+    fn planned(profile: &str, to: &str, mail_from: Option<&str>) -> Result<Planned, PlanError> {
+        let ring = KeyRing::with_id(1, &[9; 32]).unwrap();
+        let from = Address::parse("probe@probe.example.org").unwrap();
+        let profile = Profile::parse(profile).unwrap();
+        plan(&ring, &RoutePlan { mail_from, ..RoutePlan::new("hq", to, &from, profile) }, AT, 3)
+    }
+
+    #[test]
+    fn the_profile_chooses_kind_and_user() {
+        let to = "user+{token}@example.net";
+        for (profile, kind) in [
+            ("plain", Kind::Probe),
+            ("business", Kind::Probe),
+            ("eicar", Kind::Negative),
+            ("open-relay", Kind::Negative),
+            ("unknown-user", Kind::BounceTest),
+        ] {
+            let planned = planned(profile, to, None).unwrap();
+            assert_eq!(planned.token.kind, kind, "{profile}");
+            let local = match profile {
+                "unknown-user" => format!("no-such-user-{}", planned.texts.recipient),
+                _ => format!("user+{}", planned.texts.recipient),
+            };
+            assert_eq!(planned.rcpt_to.to_string(), format!("{local}@example.net"));
+        }
+        // Also where the route has one fixed mailbox, the user is one who is not there.
+        let planned = planned("unknown-user", "user@example.net", None).unwrap();
+        assert!(planned.rcpt_to.local.starts_with("no-such-user-mf"));
+        let ring = KeyRing::with_id(1, &[9; 32]).unwrap();
+        let from = Address::parse("probe@example.org").unwrap();
+        let route = RoutePlan::new("hq", to, &from, Profile::Plain);
+        assert_eq!(plan_as(&ring, Kind::Drill, &route, AT, 3).unwrap().token.kind, Kind::Drill);
+    }
+
+    #[test]
+    fn failures_need_an_envelope_sender_that_fails() {
+        let to = "user+{token}@example.net";
+        for (profile, mail_from, is_fine) in [
+            ("spf-fail", None, false),
+            ("spf-fail", Some("mfb@nospf.example.org"), true),
+            ("dmarc-fail", None, false),
+            // Relaxed alignment would pass.
+            ("dmarc-fail", Some("mfb@nospf.example.org"), false),
+            ("dmarc-fail", Some("mfb@example.com"), true),
+            ("plain", None, true),
+        ] {
+            match planned(profile, to, mail_from) {
+                Ok(_) => assert!(is_fine, "{profile} {mail_from:?}"),
+                Err(error) => {
+                    assert!(!is_fine && error.to_string().contains("`mail_from`"), "{profile}: {error}");
+                }
+            }
+        }
+        let error = planned("dkim-broken", to, None).unwrap_err();
+        assert!(error.to_string().contains("`dkim = \"NAME\"`"), "{error}");
+    }
+
+    #[test]
+    fn internationalized_addresses_in_the_envelope() {
+        let plain = planned("plain", "{token}@bücher.example", None).unwrap();
+        assert_eq!(plain.rcpt_to.domain.as_deref(), Some("xn--bcher-kva.example"));
+        assert!(!plain.message.needs_smtputf8);
+        // RFC 6531 §3.4: the envelope alone asks for it.
+        let sender = planned("plain", "{token}@example.net", Some("rück@example.org")).unwrap();
+        assert!(sender.message.needs_smtputf8 && !sender.message.has_8bit);
+        assert!(planned("plain", "prüfung+{token}@example.net", None).unwrap().message.needs_smtputf8);
     }
 
     #[test]

@@ -16,3 +16,7 @@ mod stored;
 /// From the sender to our receiver and back to the verdict.
 #[cfg(test)]
 mod whole_way;
+
+/// What filters are tested with stands in no file of ours.
+#[cfg(test)]
+mod harmless;

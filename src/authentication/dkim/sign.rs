@@ -160,6 +160,18 @@ pub fn sign(
     selector: &str,
     now: Timestamp,
 ) -> Result<String, SignError> {
+    sign_also(message, key, domain, selector, now, &[])
+}
+
+/// Signs a message as [`sign()`] does, and with the usual fields those of other names, as often as they are there.
+pub fn sign_also(
+    message: &[u8],
+    key: &SigningKey,
+    domain: &str,
+    selector: &str,
+    now: Timestamp,
+    also: &[&str],
+) -> Result<String, SignError> {
     if key_name(selector, domain).is_none() {
         return Err(SignError::Name { selector: selector.to_owned(), domain: domain.to_owned() });
     }
@@ -167,7 +179,7 @@ pub fn sign(
     if message.places("from").is_empty() {
         return Err(SignError::NoFrom);
     }
-    let names = signed_names(&message);
+    let names = signed_names(&message, also);
     let hash = message.body_hash(BodyKind { is_relaxed: true, is_sha1: false, length: None });
     let mut value = format!(
         " v=1; a={}; c=relaxed/relaxed; d={domain};\r\n\ts={selector}; t={};\r\n\t",
@@ -194,11 +206,18 @@ pub fn sign(
 }
 
 /// The names for `h=`.
-fn signed_names(message: &RawMessage<'_>) -> Vec<String> {
+fn signed_names(message: &RawMessage<'_>, also: &[&str]) -> Vec<String> {
+    let mut all: Vec<String> = SIGNED.map(str::to_owned).to_vec();
+    for name in also.iter().map(|name| name.to_ascii_lowercase()) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
     let mut names = Vec::new();
-    for name in SIGNED {
+    for name in all {
         let extra = usize::from(name == "from");
-        names.extend(std::iter::repeat_n(name.to_owned(), message.places(name).len() + extra));
+        let count = message.places(&name).len() + extra;
+        names.extend(std::iter::repeat_n(name, count));
     }
     names
 }

@@ -80,7 +80,6 @@ mod tests {
     use crate::probe::compose::Profile;
     use crate::probe::matching::{FoundIn, Standing};
     use crate::probe::plan::{Planned, RoutePlan, plan};
-    use crate::probe::token::Kind;
 
     const AT: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
@@ -90,9 +89,8 @@ mod tests {
 
     fn made(profile: Profile) -> Planned {
         let from = Address::parse("probe@example.org").unwrap();
-        let route =
-            RoutePlan { name: "hq", to: "probe+{token}@example.net", from: &from, mail_from: None, profile };
-        plan(&ring(), Kind::Probe, &route, AT, 3).unwrap()
+        let route = RoutePlan::new("hq", "probe+{token}@example.net", &from, profile);
+        plan(&ring(), &route, AT, 3).unwrap()
     }
 
     fn envelope(planned: &Planned) -> Envelope {

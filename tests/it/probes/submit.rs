@@ -41,8 +41,7 @@ fn probe(profile: Profile) -> (Composed, Address) {
     let texts = ring.texts(&token).unwrap();
     let to = address_of("probe+{token}@example.net", texts.name()).unwrap();
     let from = Address::parse("probe@example.org").unwrap();
-    let draft = Draft { token: &token, texts: &texts, route: "test", profile, from: &from, to: &to };
-    (compose(&draft), to)
+    (compose(&Draft::new(&token, &texts, "test", profile, &from, &to)).unwrap(), to)
 }
 
 /// Hands a probe over.

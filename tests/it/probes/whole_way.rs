@@ -8,10 +8,10 @@ use std::time::Duration;
 use mailsonde::classify::MessageKind;
 use mailsonde::clock::Timestamp;
 use mailsonde::mail::{Address, Body, Message, Purpose, Refusal, ReversePath};
-use mailsonde::probe::compose::{Profile, attachment_bytes};
+use mailsonde::probe::compose::{ProbeFacts, Profile, TEMPLATE_VERSION, attachment_bytes, original};
 use mailsonde::probe::matching::match_mail;
 use mailsonde::probe::plan::{Planned, RoutePlan, plan};
-use mailsonde::probe::token::{KeyRing, Kind};
+use mailsonde::probe::token::KeyRing;
 use mailsonde::smtp::sink::SinkOptions;
 use mailsonde::smtp::submit::{
     Cause, Fault, HandOver, Outcome, Phase, Submission, SubmitOptions, Timeouts, TlsMode, Verification,
@@ -32,9 +32,9 @@ fn ring() -> KeyRing {
 fn planned(profile: Profile, to: &str, counter: u32) -> (Planned, NewProbe) {
     let from = Address::parse("probe@example.org").unwrap();
     let mail_from = Some("{token}@bounce.example.org");
-    let route = RoutePlan { name: "whole-way", to, from: &from, mail_from, profile };
+    let route = RoutePlan { mail_from, ..RoutePlan::new("whole-way", to, &from, profile) };
     let now = mailsonde::clock::now();
-    let planned = plan(&ring(), Kind::Probe, &route, now, counter).unwrap();
+    let planned = plan(&ring(), &route, now, counter).unwrap();
     let kept = NewProbe::of(&planned, &route, now, LOST_AFTER);
     (planned, kept)
 }
@@ -125,14 +125,17 @@ fn every_profile_arrives_byte_for_byte_over_verified_tls() {
     let sink = TestSink::start();
     let folder = tempfile::tempdir().unwrap();
     let store = open_store(&folder);
-    let profiles = [
-        Profile::Plain,
-        Profile::Business,
-        Profile::Attach(3_000_000),
-        Profile::Utf8,
-        Profile::EightBit,
-        Profile::LongLine,
-    ];
+    let words = Profile::LIST.split(", ").filter(|word| !word.contains('<'));
+    let profiles = words.map(|word| Profile::parse(word).unwrap());
+    // Without those that need a key, a file or an envelope sender of their own.
+    let is_simple = |profile: &Profile| {
+        !matches!(
+            profile,
+            Profile::AttachFile | Profile::DkimBroken | Profile::DmarcFail | Profile::UnknownUser
+        )
+    };
+    let profiles =
+        profiles.filter(is_simple).chain([Profile::Attach(3_000_000), Profile::Oversize(4_000_000)]);
     for (counter, profile) in (0..).zip(profiles) {
         let (planned, kept) = planned(profile, "probe+{token}@example.net", counter);
         store.begin_probe(kept).unwrap();
@@ -143,6 +146,28 @@ fn every_profile_arrives_byte_for_byte_over_verified_tls() {
         store.finish_probe(planned.texts.name(), hand_over).unwrap();
         let stored = sink.inbox.stored().pop().unwrap();
         assert_eq!(stored.bytes, planned.message.bytes, "{profile}");
+        // What arrived has the parts of the original that is made again from the little that is kept.
+        let facts = ProbeFacts {
+            token: planned.texts.name(),
+            profile,
+            template_version: TEMPLATE_VERSION,
+            route: "whole-way",
+            from: &Address::parse("probe@example.org").unwrap(),
+            to: &planned.rcpt_to,
+            template: None,
+            headers: &[],
+            file: None,
+            fingerprint: Some(planned.message.fingerprint),
+        };
+        let original = original(&ring(), &facts).unwrap();
+        let arrived = Message::parse(&stored.bytes);
+        let parts: Vec<_> =
+            arrived.parts.iter().map(|part| (part.file_name.clone(), part.decode().0.len())).collect();
+        let of_original = original
+            .parts
+            .iter()
+            .map(|part| (part.name.clone().unwrap_or_default(), usize::try_from(part.size_bytes).unwrap()));
+        assert_eq!(parts, of_original.collect::<Vec<_>>(), "{profile}");
         assert_eq!(stored.envelope.rcpt_to.first(), Some(&planned.rcpt_to));
         assert_eq!(stored.envelope.mail_from.as_ref(), Some(&planned.mail_from));
         assert_eq!(stored.envelope.tls.as_ref().unwrap().version, "TLSv1.3");
