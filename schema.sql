@@ -657,7 +657,7 @@ CREATE TABLE probe_event (
     at_ms       INTEGER NOT NULL,      -- when it happened
     event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed |
                                        -- bounced | delayed | relayed | expanded | delivered
-    phase       TEXT,                  -- of the dialogue: resolve | connect | banner | ehlo | starttls | tls | auth |
+    phase       TEXT,                  -- of the dialogue: resolve | policy | connect | banner | ehlo | starttls | tls | auth |
                                        -- mail | rcpt | data | body | dot
     code        INTEGER,               -- reply code
     enhanced    TEXT,                  -- enhanced status code, RFC 3463
@@ -697,6 +697,11 @@ CREATE TABLE probe_attempt (
     tls_verification TEXT,             -- verified | not checked | not verified: and why
     certificate_sha256 BLOB,           -- of the server's certificate
     queue_id         TEXT,             -- in the reply to the final dot, where its form is known
+    mx_host          TEXT,             -- the MX host of the last session; NULL unless it went direct to MX hosts
+    mta_sts          TEXT,             -- of that host: none: why | not known: why | enforce, id ID: fits | testing, …
+    dane             TEXT,             -- of that host: matched | failed: why | none: why | not known: why | …
+    mx               TEXT NOT NULL,    -- all MX hosts tried or passed over, in order, a JSON array of objects: host,
+                                       -- preference, address, mta_sts, dane, fault (why the next one was tried)
     PRIMARY KEY (token, seq)
 ) STRICT, WITHOUT ROWID;
 

@@ -295,6 +295,26 @@ pub const SUBMIT_QUIT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const SUBMIT_ADDRESSES: usize = 8;
 /// Bytes of a message that the sender writes at once.
 pub const SUBMIT_BLOCK_BYTES: usize = 64 * 1024;
+/// MX hosts of one domain that the sender looks up (RFC 5321 §4.5.4.1 and §5.1 ask for at least two addresses).
+pub const DIRECT_HOSTS: usize = 20;
+/// Connections of one hand-over to MX hosts: each has waits of its own.
+pub const DIRECT_ADDRESSES: usize = 12;
+/// From the beginning of a hand-over to MX hosts on no further one is tried after this time.
+pub const DIRECT_TIME: Duration = Duration::from_secs(900);
+/// Questions to DNS of one hand-over to MX hosts: MX, and for each host A, AAAA, CNAME and twice TLSA.
+pub const DIRECT_QUESTIONS: usize = 1 + 5 * DIRECT_HOSTS;
+/// Time for them.
+pub const DIRECT_DNS_TIME: Duration = Duration::from_secs(30);
+/// Policies of MTA-STS that are remembered; each takes some KiB at most.
+pub const STS_POLICIES: usize = 4_096;
+/// From an attempt to fetch a policy that failed to the next one (RFC 8461 §3.3: five minutes or longer).
+pub const STS_RETRY: Duration = Duration::from_secs(300);
+/// Octets of an ENVID before it is written as xtext (RFC 3461 §4.4).
+pub const DSN_ENVID_BYTES: usize = 100;
+/// Octets of ORCPT, its address type included (RFC 3461 §4.2).
+pub const DSN_ORCPT_BYTES: usize = 500;
+/// Octets of an AUTH command with its CRLF (RFC 5321 §4.5.3.1.4): a longer first answer is sent by itself (RFC 4954 §4).
+pub const AUTH_LINE_BYTES: usize = 512;
 /// Octets of one reply line, and lines of one reply, that the sender reads.
 pub const REPLY_LINE_BYTES: usize = 4_096;
 /// Characters of a server's text that are kept of a dialogue.

@@ -148,6 +148,8 @@ async fn deliver_samples(
         verify: Verify::Off,
         server_name: None,
         credentials: None,
+        source_address: None,
+        dsn: None,
         timeouts: Timeouts::STANDARD,
     };
     for sample in SAMPLES {

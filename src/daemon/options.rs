@@ -5,13 +5,18 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::clock::SystemClock;
-use crate::config::AuthMechanism;
 use crate::config::settings::{SenderSettings, SenderTls, Settings};
+use crate::config::{AuthMechanism, SenderKind};
 use crate::daemon::recipients::Recipients;
+use crate::dns::Name;
+use crate::dns_health::addresses::Reach;
 use crate::probe::token::KeyRing;
 use crate::smtp::session::SessionLimits;
 use crate::smtp::sink::SinkLimits;
-use crate::smtp::submit::{Credentials, Mechanism, Secret, SubmitOptions, Timeouts, TlsMode, Verify};
+use crate::smtp::submit::direct::{DirectOptions, Family};
+use crate::smtp::submit::{
+    Credentials, DsnRequest, Mechanism, Secret, SubmitOptions, Timeouts, TlsMode, Verify,
+};
 
 /// The receiver's caps.
 pub fn sink_limits(settings: &Settings) -> SinkLimits {
@@ -94,7 +99,68 @@ pub fn submit(sender: &SenderSettings, own_name: Option<&str>) -> anyhow::Result
         verify: if sender.accepts_any_certificate { Verify::Off } else { Verify::System },
         server_name: None,
         credentials,
+        source_address: sender.source_address,
+        // Per probe: see `dsn`.
+        dsn: None,
         timeouts: Timeouts::STANDARD,
+    })
+}
+
+/// What is asked to be told of one probe, by its name.
+pub fn dsn(sender: &SenderSettings, token: &str) -> Option<DsnRequest> {
+    sender.dsn.then(|| DsnRequest { envid: token.to_owned() })
+}
+
+/// Whither one probe goes that goes direct to MX hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Towards<'t> {
+    /// The probe's name.
+    pub token: &'t str,
+    /// Only this MX host and family; absent: all.
+    pub only: Option<(Name, Family)>,
+    /// True if the recipient's domain is one of ours: then its MX hosts may have private addresses.
+    pub is_own_domain: bool,
+    /// True if our own receiver takes mail for the recipient: then it is no loop if it is an MX host.
+    pub is_own_receiver: bool,
+    /// Chance, new for each probe.
+    pub seed: u64,
+}
+
+/// How a probe is handed over to MX hosts. `own_name`: the receiver's name, if configured.
+///
+/// Errors: a sender with a server of its own.
+pub fn direct(
+    sender: &SenderSettings,
+    own_name: Option<&str>,
+    towards: Towards<'_>,
+) -> anyhow::Result<DirectOptions> {
+    let SenderKind::Direct { mta_sts, dane, .. } = sender.kind else {
+        anyhow::bail!("sender `{}` has a server of its own: it is not `direct`", sender.name);
+    };
+    let helo = host_name(sender.helo.as_deref().or(own_name));
+    let own_names: Vec<Name> = [Some(helo.as_str()), own_name]
+        .into_iter()
+        .flatten()
+        .filter_map(|name| Name::from_dotted(name).ok())
+        .collect();
+    Ok(DirectOptions {
+        port: sender.port,
+        source_address: sender.source_address,
+        requires_tls: false,
+        verify: if sender.accepts_any_certificate { Verify::Off } else { Verify::System },
+        dane,
+        mta_sts,
+        dsn: dsn(sender, towards.token),
+        only: towards.only,
+        own_names: if towards.is_own_receiver { Vec::new() } else { own_names },
+        own_addresses: match sender.source_address {
+            Some(address) if !towards.is_own_receiver => vec![address],
+            _ => Vec::new(),
+        },
+        reach: if towards.is_own_domain { Reach::Any } else { Reach::Public },
+        seed: towards.seed,
+        timeouts: Timeouts::STANDARD,
+        helo,
     })
 }
 

@@ -34,7 +34,7 @@ pub async fn send_probe(
     route: &RouteSettings,
     own_name: Option<&str>,
 ) -> anyhow::Result<Sent> {
-    let submit_options = options::submit(&route.sender, own_name)?;
+    let mut submit_options = options::submit(&route.sender, own_name)?;
     let mut random = [0; 4];
     SystemRandom::new()
         .fill(&mut random)
@@ -48,6 +48,7 @@ pub async fn send_probe(
     let Planned { token: made, texts, mail_from, rcpt_to, message } =
         plan(keys, &route_plan, sent_at, counter).with_context(|| format!("route `{}`", route.name))?;
     let token = texts.name().to_owned();
+    submit_options.dsn = options::dsn(&route.sender, &token);
     let probe = NewProbe {
         token: token.clone(),
         route: route.name.clone(),

@@ -60,7 +60,7 @@ pub fn special_use(address: IpAddr) -> Option<&'static str> {
 pub enum Reach {
     /// Those on the public network only.
     Public,
-    /// All: for hosts of our own in `setup --verify`, and for tests on loopback. No setting leads here.
+    /// All: for hosts of our own in `setup --verify` and of our own domains' MX records, and for tests on loopback.
     Any,
 }
 

@@ -3,6 +3,7 @@
 use ring::digest;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::clock::Timestamp;
 use crate::dns::{Answer, Answers, Ask, Cause, Name, RecordData, RecordType, Security, Tlsa};
 use crate::dns_health::facts::{Facts, StartTls};
 use crate::dns_health::finding::{Checks, Finding, Severity, codes};
@@ -51,6 +52,36 @@ fn fault(tlsa: &Tlsa) -> Option<(Severity, String)> {
     }
     (tlsa.matching == 0)
         .then(|| (Severity::Warning, format!("`{kind}`: the whole of it instead of a digest")))
+}
+
+/// The records in an answer that senders may use (RFC 7672 §3.1), and how many there are in all.
+pub fn usable(answer: &Answer) -> (Vec<Tlsa>, usize) {
+    let all = records(answer);
+    (all.iter().copied().filter(|tlsa| is_usable(tlsa)).cloned().collect(), all.len())
+}
+
+/// Proves a server by usable records: one of usage 3 matches its own certificate, or one of usage 2 an authority that
+/// issued it for one of these names. `chain`: DER as served, the server's own first. Errors: why none does.
+pub fn prove(usable: &[Tlsa], names: &[&str], chain: &[Vec<u8>], now: Timestamp) -> Result<(), String> {
+    let own = chain.first().ok_or("the server shows no certificate")?;
+    if usable.iter().any(|tlsa| tlsa.usage == 3 && matches(tlsa, own)) {
+        return Ok(());
+    }
+    let mut fault = None;
+    for tlsa in usable.iter().filter(|tlsa| tlsa.usage == 2) {
+        match authority(tlsa, chain).map(|authority| verify_by_authority(authority, names, chain, now)) {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(why)) => fault = Some(why),
+            None => {}
+        }
+    }
+    let count = usable.len();
+    Err(match fault {
+        Some(fault) => {
+            format!("none of {count} TLSA records matches; of the authority's certificate: {fault}")
+        }
+        None => format!("none of {count} TLSA records matches"),
+    })
 }
 
 /// True if senders may use a record (RFC 7672 §3.1).

@@ -57,6 +57,8 @@ pub struct StsPolicy {
     pub mx: Vec<String>,
     /// What is wrong, in words; at most [`limits::HEALTH_POLICY_FAULTS`].
     pub faults: Vec<String>,
+    /// True if something is wrong for which senders take the whole for no policy.
+    is_broken: bool,
 }
 
 impl StsPolicy {
@@ -117,7 +119,10 @@ impl StsPolicy {
             if count == 0 {
                 policy.fault(format!("no `{key}`"));
             } else if count > 1 {
+                // Senders take the first (RFC 8461 §3.2).
+                let is_broken = policy.is_broken;
                 policy.fault(format!("`{key}` is there {count} times"));
+                policy.is_broken = is_broken;
             }
         }
         if policy.mx.is_empty() && matches!(policy.mode, Some(Mode::Enforce | Mode::Testing)) {
@@ -126,8 +131,14 @@ impl StsPolicy {
         policy
     }
 
+    /// True if senders can use it: all that must be there is, and can be read. A key that is there twice does no harm.
+    pub const fn is_usable(&self) -> bool {
+        !self.is_broken && self.mode.is_some() && self.max_age.is_some()
+    }
+
     /// Notes a fault; a hostile body can have no end of them.
     fn fault(&mut self, fault: String) {
+        self.is_broken = true;
         if self.faults.len() < limits::HEALTH_POLICY_FAULTS {
             self.faults.push(fault);
         }

@@ -10,20 +10,25 @@
 //! * **in doubt**: the connection was lost, or nonsense came, after the final dot and before its
 //!   reply. The server may have the message: it must not be sent again (RFC 5321 §4.5.3.2.6).
 //!
+//! [`submit`] hands over to one configured server, [`direct::deliver`] to the MX hosts of the recipient's domain.
+//!
+//! A server that speaks before its turn is not talked with any more: its replies cannot be told apart from then on.
+//!
 //! Known limits: one recipient a message; MAIL and RCPT are pipelined and DATA is not, so that a
-//! refused recipient never leaves an empty message behind (RFC 2920 §3.1 allows both); no DANE.
+//! refused recipient never leaves an empty message behind (RFC 2920 §3.1 allows both).
 //!
 //! Passwords are [`Secret`]: they are neither printed, nor kept in the record.
 //!
-//! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS), RFC 4616
+//! Standards: RFC 5321, RFC 1870 (SIZE), RFC 2920 (PIPELINING), RFC 3207 (STARTTLS), RFC 3461 (DSN), RFC 4616
 //! (PLAIN), RFC 4954 (AUTH), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 8314 (implicit TLS).
 
 mod dialogue;
+pub mod direct;
 mod driver;
-pub(super) mod reply;
+pub mod reply;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -32,6 +37,7 @@ use crate::mail::{Address, ReversePath};
 use crate::probe::lifecycle::{Reason, What};
 
 pub use crate::tls_client::{TlsFacts, Verification, Verify};
+pub use direct::MxTried;
 pub use driver::submit;
 pub use reply::Reply;
 
@@ -160,8 +166,22 @@ pub struct SubmitOptions {
     pub server_name: Option<String>,
     /// Who we are, if the server wants to know.
     pub credentials: Option<Credentials>,
+    /// Our address, to which the connection is bound; absent: the system chooses. Servers of the other family are
+    /// not reached then.
+    pub source_address: Option<IpAddr>,
+    /// What we ask to be told of the delivery, where the server offers it; absent: nothing.
+    pub dsn: Option<DsnRequest>,
     /// Waits.
     pub timeouts: Timeouts,
+}
+
+/// A request for notices of failure and delay, with the header of the message only (RFC 3461 §4: `NOTIFY=FAILURE,DELAY`,
+/// `RET=HDRS`, `ORCPT`). A notice of success is never asked for: the arrival is seen by ourselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DsnRequest {
+    /// The identifier that notices repeat (RFC 3461 §4.4), as `Original-Envelope-Id`; at most
+    /// [`limits::DSN_ENVID_BYTES`], or it is left out.
+    pub envid: String,
 }
 
 /// What is handed over.
@@ -182,8 +202,10 @@ pub struct Submission<'m> {
 /// Steps of the hand-over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Looking up the host's addresses.
+    /// Looking up the host's addresses, or the domain's MX hosts and theirs.
     Resolve,
+    /// Looking up, and fetching, the domain's MTA-STS policy.
+    Policy,
     /// Opening the connection.
     Connect,
     /// The greeting.
@@ -215,6 +237,7 @@ impl Phase {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
+            Self::Policy => "policy",
             Self::Connect => "connect",
             Self::Banner => "banner",
             Self::Ehlo => "ehlo",
@@ -295,6 +318,54 @@ pub enum Fault {
     /// An address or our name cannot stand in a command.
     #[error("cannot stand in a command: {0:?}")]
     Unwritable(String),
+    /// The server said something that nobody had asked for.
+    #[error("the server spoke before its turn: {0:.200}")]
+    Early(String),
+    /// The server's certificate is not one that must be there.
+    #[error("certificate: {0}")]
+    Certificate(String),
+    /// The domain says that it takes no mail (RFC 7505 §3).
+    #[error("null MX: {0} takes no mail")]
+    NullMx(String),
+    /// There is no such domain.
+    #[error("no such domain: {0}")]
+    NoDomain(String),
+    /// No host takes mail for the domain, for good.
+    #[error("{0}")]
+    NoRoute(String),
+    /// The mail would come back to this host (RFC 5321 §5.1).
+    #[error("{0}: this host is its most preferred MX, and does not take the mail itself")]
+    Loop(String),
+    /// DNS does not say who takes mail for the domain.
+    #[error("not known who takes the mail: {0}")]
+    NotResolved(String),
+    /// Every host was left out, by what the domain's own records demand.
+    #[error("no MX host may be used: {0}")]
+    Barred(String),
+}
+
+impl Fault {
+    /// The reply code that a server would give for the same, where a standard names one.
+    const fn code(&self) -> Option<u16> {
+        match self {
+            // RFC 7505 §4.1.
+            Self::NullMx(_) => Some(556),
+            _ => None,
+        }
+    }
+
+    /// The enhanced status code for it (RFC 3463 §3, RFC 7505 §4.1), where one says more than the text.
+    const fn enhanced(&self) -> Option<&'static str> {
+        match self {
+            Self::NullMx(_) => Some("5.1.10"),
+            Self::NoDomain(_) => Some("5.1.2"),
+            Self::NoRoute(_) => Some("5.4.4"),
+            Self::Loop(_) => Some("5.4.6"),
+            Self::NotResolved(_) => Some("4.4.3"),
+            Self::Certificate(_) | Self::Barred(_) => Some("4.7.5"),
+            _ => None,
+        }
+    }
 }
 
 /// A reply, or the lack of one.
@@ -304,6 +375,16 @@ pub enum Cause {
     Reply(Reply),
     /// It did not.
     Fault(Fault),
+}
+
+impl fmt::Display for Cause {
+    /// The reply, or the fault in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply(reply) => reply.fmt(f),
+            Self::Fault(fault) => fault.fmt(f),
+        }
+    }
 }
 
 /// How a hand-over ended.
@@ -331,8 +412,9 @@ impl Outcome {
             },
             Cause::Fault(fault) => Reason {
                 phase: Some(phase.as_str().to_owned()),
+                code: fault.code(),
+                enhanced: fault.enhanced().map(ToOwned::to_owned),
                 text: fault.to_string(),
-                ..Reason::default()
             },
         };
         match self {
@@ -349,7 +431,7 @@ impl Outcome {
 pub struct Step {
     /// Which.
     pub phase: Phase,
-    /// The command as sent, without secrets.
+    /// The command as sent, without secrets; of a connection to an MX host: the host and its address.
     pub sent: Option<String>,
     /// The reply, without secrets.
     pub reply: Option<Reply>,
@@ -375,6 +457,8 @@ pub struct HandOver {
     pub started_at: Timestamp,
     /// When its outcome was known: `started_at` and the monotonic time since.
     pub ended_at: Timestamp,
+    /// The MX hosts tried or passed over, in order; empty unless it went direct to them.
+    pub mx: Vec<MxTried>,
     /// The addresses tried, in order.
     pub attempts: Vec<Attempt>,
     /// The address used.

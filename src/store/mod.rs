@@ -70,7 +70,8 @@ pub use message::sha256;
 pub use probe::{NewProbe, Returned, Sighting};
 pub use raw::{Packed, Raw, pack};
 pub use read::{
-    Reader, StoreStats, StoredAttempt, StoredMessage, StoredProbe, StoredStep, TableStats, UnreadablePart,
+    Reader, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep, TableStats,
+    UnreadablePart,
 };
 pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,

@@ -20,7 +20,7 @@ use crate::probe::lifecycle::{self, Event, Options, Passage, Reason, What};
 use crate::probe::matching::{Matches, Standing};
 use crate::probe::plan::{Planned, RoutePlan};
 use crate::probe::token::{KeyRing, Kind, Token};
-use crate::smtp::submit::HandOver;
+use crate::smtp::submit::{HandOver, MxTried};
 
 const INSERT: &str =
     "INSERT INTO probe (token, route, route_number, kind, profile, template_version, mail_from,
@@ -31,9 +31,10 @@ const INSERT_EVENT: &str = "INSERT INTO probe_event (token, seq, at_ms, event, p
     VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_event WHERE token = $1), $2, $3, $4, $5, $6, $7, $8, $9,
     $10) ON CONFLICT DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
-    addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id)
+    addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id,
+    mx_host, mta_sts, dane, mx)
     VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_attempt WHERE token = $1), $2, $3, $4, $5, $6, $7, $8,
-    $9, $10, $11, $12, $13) RETURNING seq";
+    $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING seq";
 const INSERT_STEP: &str = "INSERT INTO probe_step (token, attempt, seq, phase, sent, reply, took_us)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const LOST_AFTER: &str = "SELECT lost_after_ms FROM probe WHERE token = $1";
@@ -321,6 +322,7 @@ fn insert_attempt(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<
         .iter()
         .filter_map(|attempt| attempt.fault.as_ref().map(|fault| format!("{}: {fault}", attempt.address)));
     let tls = hand_over.tls.as_ref();
+    let last_mx = hand_over.mx.iter().rfind(|mx| mx.address.is_some());
     let attempt: i64 = work.connection.prepare_cached(INSERT_ATTEMPT)?.query_row(
         rusqlite::params![
             token,
@@ -336,6 +338,10 @@ fn insert_attempt(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<
             tls.map(|tls| tls.verification.to_string()),
             tls.and_then(|tls| tls.certificate_sha256),
             hand_over.queue_id,
+            last_mx.map(|mx| &mx.host),
+            last_mx.map(|mx| mx.sts.to_string()),
+            last_mx.map(|mx| mx.dane.to_string()),
+            mx_json(&hand_over.mx),
         ],
         |row| row.get(0),
     )?;
@@ -351,6 +357,21 @@ fn insert_attempt(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<
         ])?;
     }
     Ok(())
+}
+
+/// The MX hosts of an attempt, as they are kept.
+fn mx_json(tried: &[MxTried]) -> String {
+    let object = |mx: &MxTried| {
+        serde_json::json!({
+            "host": mx.host,
+            "preference": mx.preference,
+            "address": mx.address.map(|address| address.to_string()),
+            "mta_sts": mx.sts.to_string(),
+            "dane": mx.dane.to_string(),
+            "fault": mx.fault,
+        })
+    };
+    serde_json::Value::Array(tried.iter().map(object).collect()).to_string()
 }
 
 /// How long a probe is waited for. Errors: `NotFound` if there is no such probe.

@@ -9,6 +9,10 @@ mod scripted;
 #[cfg(test)]
 mod submit;
 
+/// Direct to the MX hosts of a domain: order, null MX, MTA-STS, DANE.
+#[cfg(test)]
+mod direct;
+
 /// Probes in the store.
 #[cfg(test)]
 mod stored;

@@ -12,6 +12,18 @@ use tokio::net::TcpListener;
 
 use super::imap::RUNTIME;
 
+/// Where the first reply of a script ends: after its last line, the first that does not say that it goes on.
+fn end_of_reply(script: &[u8]) -> usize {
+    let mut end = 0;
+    for line in script.split_inclusive(|byte| *byte == b'\n') {
+        end += line.len();
+        if line.get(3) != Some(&b'-') {
+            break;
+        }
+    }
+    end
+}
+
 /// Whatever the server answers: the hand-over ends, nothing is called accepted whose end the server did not get,
 /// and no secret stands in the record.
 pub fn check(data: &[u8]) {
@@ -35,6 +47,8 @@ pub fn check(data: &[u8]) {
             verify: Verify::Off,
             server_name: None,
             credentials: (how & 1 != 0).then_some(credentials),
+            source_address: None,
+            dsn: None,
             timeouts: Timeouts { connect: wait, tls: wait, reply: wait, block: wait, dot: wait },
         };
         let rcpt_to = Address::parse("probe@example.com").expect("an address");
@@ -51,10 +65,32 @@ pub fn check(data: &[u8]) {
         };
         let server = async {
             let (mut stream, _) = listener.accept().await.expect("our own client");
-            let _ = stream.write_all(script).await;
-            let _ = stream.shutdown().await;
             let mut all = Vec::new();
             let mut heard = [0; 4_096];
+            if how & 32 == 0 {
+                // In turn: the next reply once the client has spoken, or is waiting for more.
+                let mut rest = script;
+                while !rest.is_empty() {
+                    let (reply, after) = rest.split_at(end_of_reply(rest));
+                    rest = after;
+                    let _ = stream.write_all(reply).await;
+                    let is_data = reply.starts_with(b"354");
+                    let began = all.len();
+                    let turn = Duration::from_millis(30);
+                    while let Ok(Ok(count @ 1..)) = tokio::time::timeout(turn, stream.read(&mut heard)).await
+                    {
+                        all.extend_from_slice(&heard[..count]);
+                        let is_over = !is_data || all[began..].ends_with(b"\r\n.\r\n");
+                        if is_over && all.ends_with(b"\n") {
+                            break;
+                        }
+                    }
+                }
+            } else {
+                // All at once: it speaks before its turn.
+                let _ = stream.write_all(script).await;
+            }
+            let _ = stream.shutdown().await;
             while let Ok(count @ 1..) = stream.read(&mut heard).await {
                 all.extend_from_slice(&heard[..count]);
             }

@@ -98,6 +98,13 @@ pub enum Blame {
 }
 
 impl Reason {
+    /// Why a server refuses or puts off in its reply: by the words, else by the enhanced status, else by the code.
+    ///
+    /// `text`: the lines of the reply joined, without codes. Whether it is a refusal is for the caller to know.
+    pub fn of_reply(text: &str, enhanced: Option<EnhancedStatus>, code: Option<ReplyCode>) -> Self {
+        find(text, "", enhanced, code).0
+    }
+
     /// The word in the store and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -246,6 +253,7 @@ const PHRASES: &[(&str, Reason)] = &[
     ("greylist", Reason::RateLimited),
     ("rate limit", Reason::RateLimited),
     ("too many", Reason::RateLimited),
+    ("server busy", Reason::RateLimited),
     ("throttl", Reason::RateLimited),
     ("exceeded the rate", Reason::RateLimited),
     ("unusual rate", Reason::RateLimited),

@@ -10,11 +10,13 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 use data_encoding::BASE64;
 
 use super::reply::Reply;
-use super::{Cause, Credentials, Fault, Mechanism, Outcome, Phase, Submission, TlsMode};
+use super::{Cause, Credentials, DsnRequest, Fault, Mechanism, Outcome, Phase, Submission, TlsMode};
+use crate::limits;
 
 /// What the driver has to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,8 @@ pub(super) struct Plan<'p> {
     pub(super) tls: TlsMode,
     /// Who we are.
     pub(super) credentials: Option<&'p Credentials>,
+    /// What we ask to be told of the delivery.
+    pub(super) dsn: Option<&'p DsnRequest>,
     /// Reverse-path, recipient, needs.
     pub(super) submission: Submission<'p>,
     /// Bytes of the message as it goes over the wire, without dot-stuffing.
@@ -132,8 +136,8 @@ pub(super) struct Dialogue<'p> {
     is_helo: bool,
     /// True once the final dot may have left.
     is_dot_sent: bool,
-    /// What LOGIN has still to say.
-    login: VecDeque<String>,
+    /// What AUTH has still to say.
+    answers: VecDeque<String>,
     /// True if RCPT was sent together with MAIL.
     is_pipelined: bool,
     /// How it ended.
@@ -156,7 +160,7 @@ impl<'p> Dialogue<'p> {
             is_verified: false,
             is_helo: false,
             is_dot_sent: false,
-            login: VecDeque::new(),
+            answers: VecDeque::new(),
             is_pipelined: false,
             outcome: None,
         };
@@ -176,6 +180,11 @@ impl<'p> Dialogue<'p> {
         let action = self.actions.pop_front().unwrap_or(Action::Close);
         self.is_dot_sent |= action == Action::SendDot;
         action
+    }
+
+    /// True if the final dot comes next.
+    pub(super) fn is_before_dot(&self) -> bool {
+        self.actions.front() == Some(&Action::SendDot)
     }
 
     /// The keywords of the last EHLO reply.
@@ -275,6 +284,23 @@ impl<'p> Dialogue<'p> {
         }
     }
 
+    /// The server spoke before its turn, before `phase` began: what it says from now on cannot be told apart, so the
+    /// session ends. Its last word counts where it puts off (RFC 5321 §3.8: 421 at any time), or where it refuses
+    /// the message under way; a success that comes before its question never does.
+    pub(super) fn on_early(&mut self, phase: Phase, reply: Option<Reply>, raw: String) {
+        let outcome = match reply {
+            Some(reply) if reply.is_transient() => Outcome::Deferred(phase, Cause::Reply(reply)),
+            Some(reply) if reply.is_permanent() && phase == Phase::Body => {
+                Outcome::Refused(phase, Cause::Reply(reply))
+            }
+            Some(reply) => Outcome::Deferred(phase, Cause::Fault(Fault::Early(reply.to_string()))),
+            None => Outcome::Deferred(phase, Cause::Fault(Fault::Early(raw))),
+        };
+        self.outcome.get_or_insert(outcome);
+        self.actions.clear();
+        self.actions.push_back(Action::Close);
+    }
+
     /// Says hello.
     fn hello(&mut self) {
         let word = if self.is_helo { "HELO" } else { "EHLO" };
@@ -314,31 +340,36 @@ impl<'p> Dialogue<'p> {
             Mechanism::Password => Mechanism::Login,
             other => other,
         };
-        let (word, line, answers) = match mechanism {
-            Mechanism::Plain | Mechanism::Password => {
-                ("PLAIN", format!("AUTH PLAIN {}", encode(&plain(credentials))), vec![])
-            }
+        let (word, first, mut answers) = match mechanism {
+            Mechanism::Plain | Mechanism::Password => ("PLAIN", Some(encode(&plain(credentials))), vec![]),
             Mechanism::Login => {
-                let answers = vec![encode(&credentials.user), encode(credentials.secret.reveal())];
-                ("LOGIN", "AUTH LOGIN".to_owned(), answers)
+                ("LOGIN", None, vec![encode(&credentials.user), encode(credentials.secret.reveal())])
             }
-            // A challenge here carries the error, and is answered by an empty line.
-            Mechanism::XOauth2 => {
-                ("XOAUTH2", format!("AUTH XOAUTH2 {}", encode(&xoauth2(credentials))), vec![String::new()])
-            }
+            // A challenge after our answer carries the error, and is answered by an empty line.
+            Mechanism::XOauth2 => ("XOAUTH2", Some(encode(&xoauth2(credentials))), vec![String::new()]),
         };
         if !offers(word) {
             let offered = self.extensions.find("AUTH").unwrap_or("no AUTH at all").to_owned();
             return self.end_with(refuse(Fault::NoAuth(offered)));
         }
-        self.login = answers.into();
+        let mut line = format!("AUTH {word}");
+        if let Some(first) = first {
+            // RFC 4954 §4: within the length of a command, or after an empty challenge.
+            if line.len() + first.len() + 3 <= limits::AUTH_LINE_BYTES {
+                line.push(' ');
+                line.push_str(&first);
+            } else {
+                answers.insert(0, first);
+            }
+        }
+        self.answers = answers.into();
         self.push(Phase::Auth, line, format!("AUTH {word} …"));
         self.actions.push_back(Action::Receive(Phase::Auth));
     }
 
     /// Answers a 334.
     fn answer_challenge(&mut self) {
-        match self.login.pop_front() {
+        match self.answers.pop_front() {
             Some(answer) => {
                 self.push(Phase::Auth, answer, "…".to_owned());
                 self.actions.push_back(Action::Receive(Phase::Auth));
@@ -378,6 +409,13 @@ impl<'p> Dialogue<'p> {
         if needs_smtputf8 {
             line.push_str(" SMTPUTF8");
         }
+        if let Some(dsn) = self.dsn() {
+            line.push_str(" RET=HDRS");
+            if !dsn.envid.is_empty() && dsn.envid.len() <= limits::DSN_ENVID_BYTES {
+                line.push_str(" ENVID=");
+                line.push_str(&xtext(&dsn.envid));
+            }
+        }
         self.is_pipelined = self.extensions.has("PIPELINING");
         if self.is_pipelined {
             let rcpt = self.rcpt_line();
@@ -389,9 +427,28 @@ impl<'p> Dialogue<'p> {
         }
     }
 
+    /// What to ask of the delivery, if the server can be asked.
+    fn dsn(&self) -> Option<&DsnRequest> {
+        self.plan.dsn.filter(|_| self.extensions.has("DSN"))
+    }
+
     /// The RCPT command.
     fn rcpt_line(&self) -> String {
-        format!("RCPT TO:<{}>", self.plan.submission.rcpt_to)
+        let to = self.plan.submission.rcpt_to.to_string();
+        let mut line = format!("RCPT TO:<{to}>");
+        if self.dsn().is_some() {
+            line.push_str(" NOTIFY=FAILURE,DELAY");
+            let original = if to.is_ascii() {
+                format!("rfc822;{}", xtext(&to))
+            } else {
+                format!("utf-8;{}", utf8_xtext(&to))
+            };
+            if original.len() <= limits::DSN_ORCPT_BYTES {
+                line.push_str(" ORCPT=");
+                line.push_str(&original);
+            }
+        }
+        line
     }
 
     /// Sends a command and waits for its reply.
@@ -444,6 +501,34 @@ fn plain(credentials: &Credentials) -> String {
 /// The message of XOAUTH2.
 fn xoauth2(credentials: &Credentials) -> String {
     format!("user={}\u{1}auth=Bearer {}\u{1}\u{1}", credentials.user, credentials.secret.reveal())
+}
+
+/// A text as xtext (RFC 3461 §4): what is not printable ASCII, and `+` and `=`, as `+` and two digits.
+fn xtext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'!'..=b'~' if !matches!(octet, b'+' | b'=') => out.push(char::from(octet)),
+            _ => {
+                let _ = write!(out, "+{octet:02X}");
+            }
+        }
+    }
+    out
+}
+
+/// An address as utf-8-addr-unitext (RFC 6533 §3): only for servers that take UTF-8.
+fn utf8_xtext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '+' | '=' | '\\' | '\0'..=' ' | '\u{7f}' => {
+                let _ = write!(out, "\\x{{{:02X}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 // ---- Message on the wire ----

@@ -1,10 +1,11 @@
 //! Drives a [`Dialogue`] over a socket: addresses, time-outs, TLS, the record.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -16,14 +17,48 @@ use super::{
     TlsMode, Verification, Verify,
 };
 use crate::clock::{self, Instant};
+use crate::dns::Tlsa;
+use crate::dns_health::dane;
 use crate::limits;
 use crate::tls_client::Client;
+
+/// What the server's side must prove in the TLS handshake, beyond what the options ask.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Guard<'g> {
+    /// What the options say: they verify the certificate unless TLS is used only if offered.
+    ByOptions,
+    /// Nothing: the certificate is only noted.
+    None,
+    /// A certificate that verifies (RFC 8461 §4.2).
+    Verified,
+    /// A certificate that one of these usable TLSA records matches; usage 2 for one of these names
+    /// (RFC 7672 §3).
+    Dane(&'g [Tlsa], &'g [&'g str]),
+}
+
+/// One host that was found by other means than a look-up of the options' host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aim<'g> {
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// What it must prove.
+    pub(super) guard: Guard<'g>,
+}
 
 /// Hands one message to one server; never fails, the record says how it went.
 ///
 /// Every wait is bounded by the options' [`Timeouts`], so the whole is too. Dropping the future in
 /// between closes the connection; after `Action::SendDot` the message is then in doubt.
 pub async fn submit(options: &SubmitOptions, submission: Submission<'_>) -> HandOver {
+    hand_over(options, None, submission).await
+}
+
+/// As [`submit`]; with an aim, to that address and no other.
+pub(super) async fn hand_over(
+    options: &SubmitOptions,
+    aim: Option<Aim<'_>>,
+    submission: Submission<'_>,
+) -> HandOver {
     let started_at = clock::now();
     let started = clock::instant();
     let lines = wire_lines(submission.message);
@@ -31,6 +66,7 @@ pub async fn submit(options: &SubmitOptions, submission: Submission<'_>) -> Hand
         helo: &options.helo,
         tls: options.tls,
         credentials: options.credentials.as_ref(),
+        dsn: options.dsn.as_ref(),
         submission,
         size: u64::try_from(lines.len()).unwrap_or(u64::MAX),
         has_8bit: !lines.is_ascii(),
@@ -38,8 +74,16 @@ pub async fn submit(options: &SubmitOptions, submission: Submission<'_>) -> Hand
     let mut dialogue = Dialogue::new(plan);
     let mut record = Record::default();
     if dialogue.outcome().is_none() {
-        match connect(options, &mut record).await {
-            Ok(stream) => run(options, &lines, stream, &mut dialogue, &mut record).await,
+        let connected = match aim {
+            Some(aim) => connect(options, vec![aim.address], &mut record).await,
+            None => match resolve(options, &mut record).await {
+                Ok(addresses) => connect(options, addresses, &mut record).await,
+                Err(error) => Err(error),
+            },
+        };
+        let guard = aim.map_or(Guard::ByOptions, |aim| aim.guard);
+        match connected {
+            Ok(stream) => run(options, guard, &lines, stream, &mut dialogue, &mut record).await,
             Err((phase, fault)) => dialogue.on_fault(phase, fault),
         }
     }
@@ -49,6 +93,7 @@ pub async fn submit(options: &SubmitOptions, submission: Submission<'_>) -> Hand
     HandOver {
         started_at,
         ended_at: started_at.after(record.decided.unwrap_or_else(clock::instant) - started),
+        mx: Vec::new(),
         attempts: record.attempts,
         peer: record.peer,
         steps: record.steps,
@@ -93,8 +138,8 @@ impl Record {
 
 // ---- Connection ----
 
-/// Opens a connection to the first address that takes one.
-async fn connect(options: &SubmitOptions, record: &mut Record) -> Result<Stream, (Phase, Fault)> {
+/// Looks up the addresses of the options' host.
+async fn resolve(options: &SubmitOptions, record: &mut Record) -> Result<Vec<SocketAddr>, (Phase, Fault)> {
     let began = clock::instant();
     let no_address = |cause: String| (Phase::Resolve, Fault::NoAddress { host: options.host.clone(), cause });
     // A literal in brackets is an address.
@@ -106,16 +151,26 @@ async fn connect(options: &SubmitOptions, record: &mut Record) -> Result<Stream,
         Ok(Ok(addresses)) => addresses.take(limits::SUBMIT_ADDRESSES).collect(),
     };
     record.step(Phase::Resolve, None, began);
+    if addresses.is_empty() { Err(no_address("no address".to_owned())) } else { Ok(addresses) }
+}
+
+/// Opens a connection to the first address that takes one.
+async fn connect(
+    options: &SubmitOptions,
+    addresses: Vec<SocketAddr>,
+    record: &mut Record,
+) -> Result<Stream, (Phase, Fault)> {
     let began_all = clock::instant();
     for address in addresses {
         let began = clock::instant();
-        let connected = timeout(options.timeouts.connect, TcpStream::connect(address)).await;
-        let fault = match connected {
+        let connecting = connect_from(options.source_address, address);
+        let fault = match timeout(options.timeouts.connect, connecting).await {
             Ok(Ok(stream)) => {
                 // Small commands wait for nothing; a system that refuses the option only is slower.
                 let _ = stream.set_nodelay(true);
                 record.attempts.push(Attempt { address, took: clock::instant() - began, fault: None });
                 record.peer = Some(address);
+                record.due.push((Phase::Connect, format!("{} {address}", options.host), began_all));
                 record.step(Phase::Connect, None, began_all);
                 return Ok(Stream::Plain(stream));
             }
@@ -129,11 +184,23 @@ async fn connect(options: &SubmitOptions, record: &mut Record) -> Result<Stream,
         .iter()
         .map(|attempt| format!("{}: {}", attempt.address, attempt.fault.as_deref().unwrap_or_default()))
         .collect();
-    if told.is_empty() {
-        Err(no_address("no address".to_owned()))
-    } else {
-        Err((Phase::Connect, Fault::NoConnection(told.join("; "))))
+    Err((Phase::Connect, Fault::NoConnection(told.join("; "))))
+}
+
+/// Connects, from our own address if one is given.
+async fn connect_from(source: Option<IpAddr>, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(address).await };
+    if source.is_ipv4() != address.is_ipv4() {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::AddrNotAvailable,
+            format!("not of the family of the source address {source}"),
+        ));
     }
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("cannot use the source address {source}: {error}"))
+    })?;
+    socket.connect(address).await
 }
 
 /// The connection, in the clear or not.
@@ -188,6 +255,7 @@ struct Session<'s> {
 /// Does what the dialogue wants until it closes.
 async fn run(
     options: &SubmitOptions,
+    guard: Guard<'_>,
     lines: &[u8],
     stream: Stream,
     dialogue: &mut Dialogue<'_>,
@@ -204,11 +272,19 @@ async fn run(
     let mut group: Vec<u8> = Vec::new();
     let mut began = clock::instant();
     loop {
+        // A reply that came before the dot is no reply to it; afterwards nobody could tell.
+        if dialogue.is_before_dot() && session.is_early(Phase::Body, dialogue, record, began).await {
+            continue;
+        }
         let action = dialogue.next();
         if !group.is_empty() && !matches!(action, Action::Send { .. }) {
             let bytes = std::mem::take(&mut group);
+            let phase = record.due.first().map_or(Phase::Quit, |(phase, ..)| *phase);
+            if session.is_early(phase, dialogue, record, began).await {
+                began = clock::instant();
+                continue;
+            }
             if let Err(fault) = session.write(&bytes, session.timeouts.reply).await {
-                let phase = record.due.first().map_or(Phase::Quit, |(phase, ..)| *phase);
                 session.last_word(dialogue, record, phase, fault, began).await;
                 began = clock::instant();
                 continue;
@@ -241,19 +317,25 @@ async fn run(
                     }
                 }
             }
-            Action::StartTls => match session.start_tls(options).await {
-                Ok(facts) => {
-                    record.step(Phase::Tls, None, began);
-                    let is_verified = facts.verification == Verification::Verified;
-                    record.tls = Some(facts);
-                    dialogue.on_tls(is_verified);
+            Action::StartTls => {
+                let began_tls = session.start_tls(options, guard).await;
+                record.step(Phase::Tls, None, began);
+                match began_tls {
+                    Ok((facts, proven)) => {
+                        let is_verified = facts.verification == Verification::Verified;
+                        record.tls = Some(facts);
+                        match proven {
+                            Ok(()) => dialogue.on_tls(is_verified),
+                            Err(why) => dialogue.on_fault(Phase::Tls, Fault::Certificate(why)),
+                        }
+                    }
+                    Err(fault) => dialogue.on_fault(Phase::Tls, fault),
                 }
-                Err(fault) => {
-                    record.step(Phase::Tls, None, began);
-                    dialogue.on_fault(Phase::Tls, fault);
-                }
-            },
+            }
             Action::SendBody => {
+                if session.is_early(Phase::Body, dialogue, record, began).await {
+                    continue;
+                }
                 let sent = session.write_blocks(&stuff_dots(lines)).await;
                 match sent {
                     Ok(()) => record.step(Phase::Body, None, began),
@@ -350,15 +432,52 @@ impl Session<'_> {
         dialogue.on_fault(phase, fault);
     }
 
-    /// Makes the TLS handshake on the open connection.
-    async fn start_tls(&mut self, options: &SubmitOptions) -> Result<TlsFacts, Fault> {
+    /// True if the server spoke before its turn, here before `phase`: told to the dialogue, which ends. Looks at what has
+    /// come so far and waits for nothing; of what was said after the outcome was known nothing is made.
+    async fn is_early(
+        &mut self,
+        phase: Phase,
+        dialogue: &mut Dialogue<'_>,
+        record: &mut Record,
+        began: Instant,
+    ) -> bool {
+        if dialogue.outcome().is_some() {
+            return false;
+        }
+        if self.pending.is_empty() {
+            let mut buffer = [0; 1024];
+            // No data, an end or a fault: the next write or read meets it.
+            if let Ok(Ok(read)) = timeout(Duration::ZERO, self.stream.read(&mut buffer)).await {
+                self.pending.extend_from_slice(buffer.get(..read).unwrap_or_default());
+            }
+        }
+        if self.pending.is_empty() && self.reader.is_empty() {
+            return false;
+        }
+        let raw =
+            String::from_utf8_lossy(self.pending.get(..limits::REPLY_TEXT_CHARS).unwrap_or(&self.pending));
+        let raw = redact(raw.escape_default().to_string(), &self.told);
+        let reply = self.receive(Duration::ZERO).await.ok();
+        record.step(phase, reply.clone(), began);
+        dialogue.on_early(phase, reply, raw);
+        true
+    }
+
+    /// Makes the TLS handshake on the open connection; gives what the session is, and whether it proves what it must.
+    async fn start_tls(
+        &mut self,
+        options: &SubmitOptions,
+        guard: Guard<'_>,
+    ) -> Result<(TlsFacts, Result<(), String>), Fault> {
         // RFC 3207 §4.2 and §5: what came in the clear after the 220 was not said by the server.
         if !self.pending.is_empty() || !self.reader.is_empty() {
             return Err(Fault::Injected);
         }
         let name = options.server_name.as_deref().unwrap_or(&options.host);
         let name = name.trim_start_matches('[').trim_end_matches(']');
-        let is_enforced = options.tls != TlsMode::IfOffered && !matches!(options.verify, Verify::Off);
+        let is_enforced = matches!(guard, Guard::ByOptions)
+            && options.tls != TlsMode::IfOffered
+            && !matches!(options.verify, Verify::Off);
         let client =
             Client::new(&options.verify, is_enforced, name).map_err(|error| Fault::Tls(error.to_string()))?;
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
@@ -367,12 +486,32 @@ impl Session<'_> {
         let connector = TlsConnector::from(std::sync::Arc::clone(&client.config));
         match timeout(self.timeouts.tls, connector.connect(client.name.clone(), stream)).await {
             Ok(Ok(stream)) => {
-                let facts = client.facts(stream.get_ref().1);
+                let connection = stream.get_ref().1;
+                let facts = client.facts(connection);
+                let chain = connection.peer_certificates().unwrap_or_default();
+                let proven = prove(guard, &facts, chain);
                 self.stream = Stream::Tls(Box::new(stream));
-                Ok(facts)
+                Ok((facts, proven))
             }
             Ok(Err(error)) => Err(Fault::Tls(error.to_string())),
             Err(_) => Err(Fault::Timeout(self.timeouts.tls)),
+        }
+    }
+}
+
+/// Whether a TLS session proves what it must; else why not.
+fn prove(guard: Guard<'_>, facts: &TlsFacts, chain: &[CertificateDer<'_>]) -> Result<(), String> {
+    match guard {
+        Guard::ByOptions | Guard::None => Ok(()),
+        Guard::Verified => match &facts.verification {
+            Verification::Verified => Ok(()),
+            Verification::Failed(why) => Err(why.clone()),
+            Verification::NotChecked => Err("nothing to verify it with".to_owned()),
+        },
+        Guard::Dane(records, names) => {
+            let chain: Vec<Vec<u8>> =
+                chain.iter().take(limits::DIALOGUE_CHAIN).map(|certificate| certificate.to_vec()).collect();
+            dane::prove(records, names, &chain, clock::now())
         }
     }
 }

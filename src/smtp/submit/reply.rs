@@ -7,6 +7,8 @@
 use std::fmt;
 
 use crate::limits;
+use crate::mail::delivery_status::Reason;
+use crate::mail::status_code::{EnhancedStatus, ReplyCode};
 
 /// One whole reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +186,155 @@ fn split_enhanced(text: &str, code: u16) -> Option<(&str, &str)> {
     is_status.then(|| (word, rest.trim_start()))
 }
 
+// ---- What a reply means for what we do next ----
+
+/// What a reply that refuses or puts off speaks of. The code alone decides whether it does either; the class only says
+/// what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ReplyClass {
+    /// It neither refuses nor puts off.
+    None,
+    /// Put off because it is new: the same sender, recipient and address again after a while.
+    Greylisting,
+    /// Too much, too fast.
+    RateLimit,
+    /// A rule of theirs.
+    Policy,
+    /// Our reputation, a blocklist, our reverse name.
+    Reputation,
+    /// SPF, DKIM or DMARC failed.
+    Authentication,
+    /// What the message holds.
+    Content,
+    /// It is too large.
+    TooLarge,
+    /// The mailbox is full.
+    MailboxFull,
+    /// There is no such mailbox, or no such domain.
+    UnknownUser,
+    /// The mailbox or the domain takes no mail, or not from this sender.
+    NoMail,
+    /// Relaying is denied, or we are not authorized.
+    NotAuthorized,
+    /// Trouble of theirs.
+    FarFault,
+    /// Our dialogue or message breaks a standard.
+    Syntax,
+    /// None of these, or nothing said.
+    Other,
+}
+
+impl ReplyClass {
+    /// All classes.
+    pub const ALL: [Self; 15] = [
+        Self::None,
+        Self::Greylisting,
+        Self::RateLimit,
+        Self::Policy,
+        Self::Reputation,
+        Self::Authentication,
+        Self::Content,
+        Self::TooLarge,
+        Self::MailboxFull,
+        Self::UnknownUser,
+        Self::NoMail,
+        Self::NotAuthorized,
+        Self::FarFault,
+        Self::Syntax,
+        Self::Other,
+    ];
+
+    /// The word in views and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Greylisting => "greylisting",
+            Self::RateLimit => "rate_limit",
+            Self::Policy => "policy",
+            Self::Reputation => "reputation",
+            Self::Authentication => "authentication",
+            Self::Content => "content",
+            Self::TooLarge => "too_large",
+            Self::MailboxFull => "mailbox_full",
+            Self::UnknownUser => "unknown_user",
+            Self::NoMail => "no_mail",
+            Self::NotAuthorized => "not_authorized",
+            Self::FarFault => "far_fault",
+            Self::Syntax => "syntax",
+            Self::Other => "other",
+        }
+    }
+
+    /// True if going on as before would do harm: the sender of a route that hears this must become slower.
+    pub const fn asks_to_back_off(self) -> bool {
+        matches!(self, Self::RateLimit | Self::Policy | Self::Reputation | Self::Authentication)
+    }
+
+    /// The class of a reason.
+    const fn of(reason: Reason) -> Self {
+        match reason {
+            Reason::UserUnknown | Reason::HostUnknown | Reason::HasMoved => Self::UnknownUser,
+            Reason::MailboxFull => Self::MailboxFull,
+            Reason::Suspended | Reason::NotAccept | Reason::Suppressed => Self::NoMail,
+            Reason::Filtered | Reason::PolicyViolation | Reason::OnHold | Reason::Rejected => Self::Policy,
+            Reason::Blocked | Reason::BadReputation | Reason::RequirePtr => Self::Reputation,
+            Reason::AuthFailure => Self::Authentication,
+            Reason::SpamDetected | Reason::VirusDetected | Reason::ContentError => Self::Content,
+            Reason::EmailTooLarge => Self::TooLarge,
+            Reason::RateLimited => Self::RateLimit,
+            Reason::SecurityError | Reason::NoRelaying | Reason::FailedStartTls => Self::NotAuthorized,
+            Reason::SystemError
+            | Reason::SystemFull
+            | Reason::MailerError
+            | Reason::NetworkError
+            | Reason::MailLoop
+            | Reason::Expired => Self::FarFault,
+            Reason::NotCompliantRfc | Reason::SyntaxError => Self::Syntax,
+            Reason::Other => Self::Other,
+        }
+    }
+}
+
+/// Words of greylisting, in lower case.
+const GREYLISTING: [&str; 8] = [
+    "greylist",
+    "graylist",
+    "grey list",
+    "gray list",
+    "grey-list",
+    "gray-list",
+    "postgrey",
+    "first time sender",
+];
+/// What greylisting says with 4.7.1 where it does not give its name; elsewhere it says nothing.
+const COME_BACK: [&str; 3] = ["try again later", "try again in", "come back later"];
+
+/// What a reply speaks of, by its code, its enhanced code and its words.
+///
+/// The code decides whether it refuses at all: words of a reply of success, or of one that asks to go on, mean nothing.
+/// Greylisting is only ever a 4yz; where the words are those of a blocklist or of failed authentication as well, those count.
+pub fn verdict_of(reply: &Reply) -> ReplyClass {
+    if !reply.is_transient() && !reply.is_permanent() {
+        return ReplyClass::None;
+    }
+    let text = reply.text();
+    let enhanced = reply.enhanced.as_deref().and_then(EnhancedStatus::parse);
+    let code = ReplyCode::parse(&reply.code.to_string());
+    let class = ReplyClass::of(Reason::of_reply(&text, enhanced, code));
+    let lower = text.to_lowercase();
+    let has = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
+    let is_nameless = reply.enhanced.as_deref() == Some("4.7.1") && has(&COME_BACK);
+    match class {
+        // The table of reasons takes greylisting for a limit of rate.
+        ReplyClass::RateLimit | ReplyClass::Policy | ReplyClass::UnknownUser | ReplyClass::Other
+            if reply.is_transient() && (has(&GREYLISTING) || is_nameless) =>
+        {
+            ReplyClass::Greylisting
+        }
+        other => other,
+    }
+}
+
 /// Finds the queue id in the text of a reply to the final dot, where its form is known.
 ///
 /// The forms: Postfix, Sendmail, Exim, Exchange, qmail, Gmail, OpenSMTPD, and ours.
@@ -330,6 +481,65 @@ mod tests {
         for (text, want) in cases {
             assert_eq!(queue_id(&reply(&format!("{text}\r\n"))).as_deref(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_reply_speaks_of() {
+        use ReplyClass::{
+            Authentication, Content, FarFault, Greylisting, MailboxFull, NoMail, None, NotAuthorized, Other,
+            Policy, RateLimit, Reputation, Syntax, TooLarge, UnknownUser,
+        };
+        for (text, want) in [
+            (
+                "450 4.2.0 <a@example.net>: Recipient address rejected: Greylisted, see http://x.example",
+                Greylisting,
+            ),
+            ("451 4.7.1 Greylisting in action, please come back later", Greylisting),
+            ("451 4.7.1 Please try again later", Greylisting),
+            ("450 4.7.1 Graylisted; try again in 300 seconds", Greylisting),
+            ("421 4.7.28 Our system has detected an unusual rate of mail from your IP address", RateLimit),
+            ("450 4.2.1 The user you are trying to contact is receiving mail at a rate that", Other),
+            ("451 4.7.500 Server busy. Please try again later from [192.0.2.1]", RateLimit),
+            ("452 4.5.3 Too many recipients", RateLimit),
+            ("421 4.7.0 Too many connections from your host", RateLimit),
+            (
+                "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org",
+                Reputation,
+            ),
+            ("550 5.7.25 The IP address sending this message does not have a PTR record", Reputation),
+            ("550 5.7.1 Our system has detected that this message is likely unsolicited mail", Content),
+            (
+                "550-5.7.26 This mail has been blocked because the sender is unauthenticated.|550 5.7.26 dkim",
+                Authentication,
+            ),
+            (
+                "550 5.7.515 Access denied, sending domain does not meet the required authentication level",
+                Authentication,
+            ),
+            ("550 5.7.1 Message rejected due to local policy", Policy),
+            ("550 5.7.1 refused", Policy),
+            ("553 5.1.8 Sender address rejected: Domain not found", UnknownUser),
+            ("552 5.2.2 Mailbox full", MailboxFull),
+            ("452 4.2.2 The email account that you tried to reach is over quota", MailboxFull),
+            ("550 5.1.1 <a@example.net>: User unknown", UnknownUser),
+            ("550 No such user here", UnknownUser),
+            ("550 5.2.1 account disabled", NoMail),
+            ("556 5.1.10 null MX", NoMail),
+            ("554 5.7.1 Relay access denied", NotAuthorized),
+            ("552 5.3.4 Message size exceeds fixed limit", TooLarge),
+            ("451 4.3.0 queue file write error", FarFault),
+            ("554 5.6.0 virus found", Content),
+            ("501 5.5.4 syntax error", Syntax),
+            ("550 no", Other),
+            // Words of a success mean nothing, and a refusal for good is no greylisting.
+            ("250 2.0.0 spam, greylisted, blocked: no matter, queued", None),
+            ("354 policy", None),
+        ] {
+            let lines = text.replace('|', "\r\n");
+            assert_eq!(verdict_of(&reply(&format!("{lines}\r\n"))), want, "{text}");
+        }
+        assert_ne!(verdict_of(&reply("550 5.7.1 greylisted for ever\r\n")), Greylisting);
+        assert!(ReplyClass::ALL.iter().filter(|class| class.asks_to_back_off()).count() == 4);
     }
 
     proptest::proptest! {

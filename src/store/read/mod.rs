@@ -51,7 +51,7 @@ use crate::summary::{
 
 pub use message::StoredMessage;
 pub(super) use message::{count, strings};
-pub use probe::{StoredAttempt, StoredProbe, StoredStep};
+pub use probe::{StoredAttempt, StoredMx, StoredProbe, StoredStep};
 pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
 pub use unreadable::UnreadablePart;

@@ -22,8 +22,10 @@ const LIST: &str = "SELECT p.token, p.route, p.rcpt_to, p.sent_at_ms, p.lost_aft
 const OPEN: &str = "SELECT token FROM probe WHERE deadline_ms > $1 ORDER BY deadline_ms, token LIMIT $2";
 const ONE: &str = "SELECT token, route, route_number, kind, profile, template_version, mail_from, rcpt_to,
     header_message_id, sent_at_ms, lost_after_ms FROM probe WHERE token = $1";
-const ATTEMPTS: &str = "SELECT started_at_ms, ended_at_ms, peer_ip, peer_port, addresses, extensions, tls_version,
-    tls_cipher, tls_server_name, tls_verification, queue_id, seq FROM probe_attempt WHERE token = $1 ORDER BY seq";
+const ATTEMPTS: &str =
+    "SELECT started_at_ms, ended_at_ms, peer_ip, peer_port, addresses, extensions, tls_version,
+    tls_cipher, tls_server_name, tls_verification, queue_id, seq, mx
+    FROM probe_attempt WHERE token = $1 ORDER BY seq";
 const STEPS: &str = "SELECT phase, sent, reply, took_us FROM probe_step WHERE token = $1 AND attempt = $2
     ORDER BY seq";
 
@@ -83,8 +85,46 @@ pub struct StoredAttempt {
     pub tls_verification: Option<String>,
     /// The queue id.
     pub queue_id: Option<String>,
+    /// The MX hosts tried or passed over, in order; empty unless it went direct to them.
+    pub mx: Vec<StoredMx>,
     /// Its steps.
     pub steps: Vec<StoredStep>,
+}
+
+/// One MX host of an attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StoredMx {
+    /// Its name.
+    pub host: String,
+    /// Its preference.
+    pub preference: u16,
+    /// The address tried; absent: it was passed over.
+    pub address: Option<String>,
+    /// The policy of MTA-STS and how the host stands to it.
+    pub mta_sts: String,
+    /// What DANE asked and what came of it.
+    pub dane: String,
+    /// Why the next one was tried; absent: it had the last word.
+    pub fault: Option<String>,
+}
+
+impl StoredMx {
+    /// Reads the column `mx`; what cannot be read is left out.
+    fn all(text: &str) -> Vec<Self> {
+        let all: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
+        let field = |object: &serde_json::Value, name: &str| Some(object.get(name)?.as_str()?.to_owned());
+        let read = |object: &serde_json::Value| {
+            Some(Self {
+                host: field(object, "host")?,
+                preference: object.get("preference")?.as_u64()?.try_into().ok()?,
+                address: field(object, "address"),
+                mta_sts: field(object, "mta_sts")?,
+                dane: field(object, "dane")?,
+                fault: field(object, "fault"),
+            })
+        };
+        all.iter().filter_map(read).collect()
+    }
 }
 
 /// One step of an attempt.
@@ -380,6 +420,7 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
         tls_server_name: row.get(8)?,
         tls_verification: row.get(9)?,
         queue_id: row.get(10)?,
+        mx: StoredMx::all(row.get_ref(12)?.as_str()?),
         steps: Vec::new(),
     })
 }

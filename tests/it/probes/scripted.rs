@@ -81,6 +81,24 @@ pub(crate) async fn serve_as(script: Vec<Do>, identity: &Identity) -> Scripted {
     Scripted { address, heard }
 }
 
+/// Serves one connection a script on a listener, in order; gives what each heard. Ends when all scripts were played.
+pub(crate) fn serve_on(
+    listener: TcpListener,
+    scripts: Vec<Vec<Do>>,
+    config: Arc<rustls::ServerConfig>,
+) -> JoinHandle<Vec<Result<Vec<String>, String>>> {
+    tokio::spawn(async move {
+        let mut all = Vec::new();
+        for script in scripts {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut heard = Vec::new();
+            let played = play(stream, script, &mut heard, &config).await;
+            all.push(played.map(|()| heard));
+        }
+        all
+    })
+}
+
 /// Plays a script on a stream in the clear, and goes on with TLS where the script says so.
 async fn play(
     stream: TcpStream,

@@ -124,6 +124,7 @@ fn hand_over(after: i64, outcome: Outcome) -> HandOver {
     HandOver {
         started_at: at(after),
         ended_at: at(after + 1),
+        mx: vec![],
         attempts: vec![],
         peer: Some("[2001:db8::1]:25".parse().unwrap()),
         steps: vec![Step {

@@ -30,6 +30,8 @@ fn options(server: &Scripted) -> SubmitOptions {
         verify: Verify::Off,
         server_name: Some("localhost".to_owned()),
         credentials: None,
+        source_address: None,
+        dsn: None,
         timeouts: Timeouts { connect: AMPLE, tls: AMPLE, reply: AMPLE, block: AMPLE, dot: AMPLE },
     }
 }
@@ -173,6 +175,84 @@ async fn a_reply_in_drops_and_one_line_after_the_other_is_a_reply() {
         Outcome::Refused(Phase::Mail, Cause::Fault(Fault::TooLarge { limit: 9, .. }))
     ));
     assert_eq!(hand_over.extensions[1], "SIZE 9");
+}
+
+/// Text that nobody asked for ends the session before our next command: which reply answers what cannot be told any
+/// more. Above all, a success that was said before the dot is no success.
+#[tokio::test]
+async fn servers_that_speak_before_their_turn() {
+    for (phase, _, usual) in phases() {
+        if phase == Phase::Dot {
+            continue;
+        }
+        let next = match phase {
+            Phase::Banner => Phase::Ehlo,
+            Phase::Ehlo => Phase::Mail,
+            Phase::Mail => Phase::Rcpt,
+            Phase::Rcpt => Phase::Data,
+            _ => Phase::Body,
+        };
+        for (early, want) in [
+            ("250 2.0.0 queued", "deferred: the server spoke before its turn: 250 2.0.0 queued"),
+            ("421 4.3.2 closing", "deferred: 421 4.3.2 closing"),
+            ("hello?", "deferred: the server spoke before its turn: hello?\\r\\n"),
+            ("220-half", "deferred: the server spoke before its turn: 220-half\\r\\n"),
+        ] {
+            let both = Do::Raw(format!("{usual}\r\n{early}\r\n").into_bytes());
+            let server = serve(session_with(phase, vec![both, Do::Stall])).await;
+            let hand_over = send(&options(&server), Profile::Plain).await;
+            let Outcome::Deferred(at, cause) = &hand_over.outcome else { panic!("{hand_over:#?}") };
+            assert_eq!((*at, format!("deferred: {cause}")), (next, want.to_owned()), "{phase:?} {early}");
+            let last = hand_over.steps.last().unwrap();
+            assert_eq!(last.phase, next, "{phase:?}: nothing was sent after it");
+        }
+    }
+    // Said while the message is on its way: a refusal is the server's last word, a success is none.
+    for (early, want) in [("552 5.3.4 too big", "refused"), ("250 queued", "deferred")] {
+        let both = Do::Raw(format!("354 go\r\n{early}\r\n").into_bytes());
+        let server = serve(session_with(Phase::Data, vec![both, Do::Stall])).await;
+        let outcome = send(&options(&server), Profile::Plain).await.outcome;
+        assert_eq!(outcome.what().as_str(), want, "{early}: {outcome:?}");
+        assert_eq!(server.heard.await.unwrap().unwrap().last().map(String::as_str), Some("DATA"));
+    }
+    // Before TLS it may be anybody's; after the reply to the dot it changes nothing.
+    let server = serve(session_with(
+        Phase::Dot,
+        vec![Do::Raw(b"250 2.0.0 ok\r\n421 bye\r\n".to_vec()), Do::Hear("QUIT")],
+    ))
+    .await;
+    let outcome = send(&options(&server), Profile::Plain).await.outcome;
+    assert_eq!(outcome.what().as_str(), "accepted");
+}
+
+/// The final exchange, cut at each byte: of what we send the dot, of what the server says its reply. Accepted is only
+/// what a whole reply says; everything else after the dot is in doubt, and never sent again.
+#[tokio::test]
+async fn the_final_exchange_cut_at_each_byte() {
+    let reply = b"250-2.0.0 one\r\n250 2.0.0 two\r\n";
+    for cut in 0..=reply.len() {
+        let server = serve(session_with(Phase::Dot, vec![Do::Raw(reply[..cut].to_vec())])).await;
+        let hand_over = send(&options(&server), Profile::Plain).await;
+        // The line end may be a bare LF, and it is needed: `250 2.0.0 t` may go on.
+        let want = if cut == reply.len() { "accepted" } else { "in_doubt" };
+        assert_eq!(hand_over.outcome.what().as_str(), want, "after {cut} bytes of the reply");
+    }
+    // The server goes away after so many bytes of the message with its dot. Whether the system tells before the dot was
+    // sent is chance; that it is never taken for accepted or refused is not.
+    let (composed, _) = probe(Profile::Plain);
+    let whole = composed.bytes.len() + 3;
+    for left in 0..=6 {
+        let script = session_with(Phase::Data, vec![say("354 go"), Do::Take(whole - left)]);
+        let server = serve(script).await;
+        let outcome = send(&options(&server), Profile::Plain).await.outcome;
+        let word = outcome.what();
+        let is_doubt_or_before = match &outcome {
+            Outcome::InDoubt(_) => true,
+            Outcome::Deferred(phase, _) => *phase == Phase::Body && left >= 3,
+            _ => false,
+        };
+        assert!(is_doubt_or_before, "{left} bytes before the end: {}", word.as_str());
+    }
 }
 
 /// Losing the connection within the message is no doubt: without its dot it does not exist.

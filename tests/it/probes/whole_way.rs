@@ -50,6 +50,8 @@ fn options(sink: &TestSink) -> SubmitOptions {
         verify: Verify::Roots(Arc::from(pem)),
         server_name: Some("mx.example.com".to_owned()),
         credentials: None,
+        source_address: None,
+        dsn: None,
         timeouts: Timeouts::STANDARD,
     }
 }

@@ -11,6 +11,7 @@ const TO: &str = "probe+x@example.net";
 struct Case {
     tls: TlsMode,
     credentials: Option<Credentials>,
+    dsn: Option<DsnRequest>,
     verified: bool,
     mail_from: ReversePath,
     to: Address,
@@ -25,6 +26,7 @@ impl Default for Case {
         Self {
             tls: TlsMode::None,
             credentials: None,
+            dsn: None,
             verified: true,
             mail_from: ReversePath::Address(Address::parse("probe@example.org").unwrap()),
             to: Address::parse(TO).unwrap(),
@@ -50,6 +52,7 @@ impl Case {
             helo: self.helo,
             tls: self.tls,
             credentials: self.credentials.as_ref(),
+            dsn: self.dsn.as_ref(),
             submission: Submission {
                 mail_from: &self.mail_from,
                 rcpt_to: &self.to,
@@ -302,6 +305,83 @@ fn auth() {
     assert_eq!(none, "refused auth AUTH is wanted and not offered: PLAIN XOAUTH2");
     let none = refused(with(password, true), &["220", "250 mx"]);
     assert_eq!(none, "refused auth AUTH is wanted and not offered: no AUTH at all");
+}
+
+/// RFC 4954 §4: an answer that makes the command too long waits for an empty challenge; what is asked after it is the
+/// error of XOAUTH2, which an empty line answers.
+#[test]
+fn a_long_token_is_sent_by_itself() {
+    let ehlo = "250-mx|250 AUTH XOAUTH2";
+    for (length, lines) in [(10, 1), (330, 1), (400, 2), (3_000, 2)] {
+        let credentials = Credentials {
+            user: "user".to_owned(),
+            secret: Secret::new("x".repeat(length)),
+            mechanism: Mechanism::XOauth2,
+            is_allowed_in_clear: true,
+        };
+        let case = Case { credentials: Some(credentials), ..Case::default() };
+        let good = if lines == 1 { vec!["235 ok"] } else { vec!["334 ", "235 ok"] };
+        let (sent, _) = case.run(&[&["220", ehlo], good.as_slice()].concat());
+        assert!(sent[1].len() + 2 <= 512, "{length}");
+        assert_eq!(sent[1 + lines], "MAIL FROM:<probe@example.org>", "{length}");
+        // Refused: the error comes in a challenge, is answered by an empty line, and then refused.
+        let bad = if lines == 1 { vec!["334 eyJz", "535 no"] } else { vec!["334 ", "334 eyJz", "535 no"] };
+        let (sent, outcome) = case.run(&[&["220", ehlo], bad.as_slice()].concat());
+        assert_eq!((sent[1 + lines].as_str(), outcome.as_str()), ("", "refused auth 535 no"), "{length}");
+        // One challenge more is nonsense.
+        let endless = [bad[..bad.len() - 1].to_vec(), vec!["334 x"]].concat();
+        let (_, outcome) = case.run(&[&["220", ehlo], endless.as_slice()].concat());
+        assert_eq!(outcome, "deferred auth unexpected reply: one more challenge", "{length}");
+    }
+}
+
+/// RFC 3461 §4: asked for where it is offered, and never of a success.
+#[test]
+fn notices_are_asked_for_where_they_are_offered() {
+    let case = |envid: &str, to: Address| Case {
+        dsn: Some(DsnRequest { envid: envid.to_owned() }),
+        to,
+        ..Case::default()
+    };
+    let to = || Address::parse(TO).unwrap();
+    let domain = crate::mail::DomainName::parse("example.net").unwrap();
+    let lines = |case: &Case, ehlo: &str| {
+        let (sent, _) = case.run(&["220 mx", ehlo, "250 ok", "250 ok", "354 go", "250 ok"]);
+        (sent[1].clone(), sent[2].clone())
+    };
+    let offered = "250-mx|250 DSN";
+    let mail = "MAIL FROM:<probe@example.org>";
+    for (case, ehlo, want) in [
+        (
+            case("mf23", to()),
+            offered,
+            (
+                format!("{mail} RET=HDRS ENVID=mf23"),
+                "RCPT TO:<probe+x@example.net> NOTIFY=FAILURE,DELAY ORCPT=rfc822;probe+2Bx@example.net".to_owned(),
+            ),
+        ),
+        (case("mf23", to()), "250 mx", (mail.to_owned(), "RCPT TO:<probe+x@example.net>".to_owned())),
+        (
+            case("a b=+\u{e9}", to()),
+            offered,
+            (
+                format!("{mail} RET=HDRS ENVID=a+20b+3D+2B+C3+A9"),
+                "RCPT TO:<probe+x@example.net> NOTIFY=FAILURE,DELAY ORCPT=rfc822;probe+2Bx@example.net".to_owned(),
+            ),
+        ),
+        (
+            case(&"x".repeat(101), Address::new("pr\u{fc}f+x", &domain)),
+            "250-mx|250-SMTPUTF8|250 DSN",
+            (
+                format!("{mail} SMTPUTF8 RET=HDRS"),
+                "RCPT TO:<pr\u{fc}f+x@example.net> NOTIFY=FAILURE,DELAY ORCPT=utf-8;pr\u{fc}f\\x{2B}x@example.net"
+                    .to_owned(),
+            ),
+        ),
+        (Case::default(), offered, (mail.to_owned(), "RCPT TO:<probe+x@example.net>".to_owned())),
+    ] {
+        assert_eq!(lines(&case, ehlo), want);
+    }
 }
 
 #[test]
