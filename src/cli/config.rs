@@ -11,6 +11,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::config::example::EXAMPLE;
 use crate::config::places;
 use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
+use crate::daemon::probe_parts;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.
@@ -60,6 +61,11 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
         .secrets()
         .filter_map(|(table, secret)| secret.read().err().map(|error| format!("{table}: {error}")))
         .collect();
+    // What a route needs for its messages is looked at only where its secrets can be read.
+    let broken = if unusable.is_empty() { probe_parts::faults(&settings) } else { Vec::new() };
+    if !broken.is_empty() {
+        return Err(Failure::usage(broken.join("\n"), "docs/probes.md says what each profile needs"));
+    }
     match unusable.first() {
         None => Ok(Exit::Fine),
         Some(_) => {

@@ -25,7 +25,7 @@ pub use probes::{
     AuthMechanism, Cap, ConsentSettings, DkimSettings, MaintenanceSettings, NegativeSettings, ProbesSettings,
     ProfileSettings, RouteSettings, SenderAuth, SenderKind, SenderSettings, SenderTls, SloSettings,
 };
-pub use secret::Secret;
+pub use secret::{Secret, SecretError};
 pub use settings::{
     ListenerSettings, ListenerTls, ReceiverSettings, RecipientSettings, RetentionSettings, Settings, TlsFiles,
 };

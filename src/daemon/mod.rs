@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod options;
 pub mod privileges;
 pub mod probe;
+pub mod probe_parts;
 pub mod recipients;
 pub mod serve;
 pub mod source_names;

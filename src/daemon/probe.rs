@@ -6,9 +6,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::clock;
 use crate::config::settings::RouteSettings;
 use crate::daemon::options;
+use crate::daemon::probe_parts::Parts;
 use crate::mail::Address;
 use crate::probe::compose::TEMPLATE_VERSION;
-use crate::probe::plan::{Planned, RoutePlan, plan, route_number};
+use crate::probe::plan::{Planned, plan, route_number};
 use crate::probe::token::{COUNTER_MAX, KeyRing};
 use crate::smtp::submit::{HandOver, Submission, submit};
 use crate::store::{NewProbe, Store};
@@ -40,10 +41,8 @@ pub async fn send_probe(
         .fill(&mut random)
         .map_err(|_| anyhow::anyhow!("no random numbers from the system"))?;
     let counter = u32::from_be_bytes(random) & COUNTER_MAX;
-    let route_plan = RoutePlan {
-        mail_from: route.mail_from.as_deref(),
-        ..RoutePlan::new(&route.name, &route.to, &route.from, route.profile())
-    };
+    let parts = Parts::read(route).with_context(|| format!("route `{}`", route.name))?;
+    let route_plan = parts.plan(route, route.profile());
     let sent_at = clock::now();
     let Planned { token: made, texts, mail_from, rcpt_to, message } =
         plan(keys, &route_plan, sent_at, counter).with_context(|| format!("route `{}`", route.name))?;

@@ -11,7 +11,7 @@ use crate::config::probes::sender::SenderSettings;
 use crate::config::settings::Settings;
 use crate::limits;
 use crate::mail::{Address, DomainName};
-use crate::probe::compose::Profile;
+use crate::probe::compose::{Profile, check_headers};
 
 /// A way that probes take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct RouteSettings {
     pub slo: Option<SloSettings>,
     /// The file of an own template.
     pub template: Option<PathBuf>,
+    /// The file of its own that the profile `attach-file` attaches.
+    pub attach: Option<PathBuf>,
     /// Header fields that its probes have besides ours.
     pub headers: Vec<(String, String)>,
 }
@@ -112,6 +114,7 @@ impl RouteSettings {
             tags: Vec::new(),
             slo: None,
             template: None,
+            attach: None,
             headers: Vec::new(),
         }
     }
@@ -239,6 +242,7 @@ fn read_one(
         tags: read_tags(section),
         slo: read_slo(section),
         template: section.path("template", "/etc/mailsonde/newsletter.txt"),
+        attach: section.path("attach", "/etc/mailsonde/price-list.pdf"),
         headers: read_headers(section),
         ..RouteSettings::new(name, sender?, to?, from?)
     })
@@ -407,6 +411,8 @@ fn read_headers(section: &Section<'_, '_>) -> Vec<(String, String)> {
             Some((format!("the header field {name} is written by us"), "leave it out"))
         } else if value.len() > limits::PROBE_HEADER_VALUE_BYTES || value.contains(char::is_control) {
             Some((format!("the value of {name} is not one line of text"), "write a short text of one line"))
+        } else if let Err(error) = check_headers(&[(name.to_owned(), value.to_owned())]) {
+            Some((error.to_string(), "docs/probes.md says what a field may hold"))
         } else {
             None
         };

@@ -199,7 +199,7 @@ impl Profile {
 
     /// What a good mail system does with it.
     ///
-    /// A failed SPF check or a broken signature is no reason to refuse by itself (RFC 7489 §6.7, RFC 6376 §6.3: a
+    /// A failed SPF check or a broken signature is no reason to refuse by itself (RFC 7489 §6.7, RFC 6376 §6.1: a
     /// signature that does not verify is as good as none), so those two are to arrive, with the failure told.
     /// An unauthenticated author under a policy of quarantine or reject must not look like ordinary mail.
     pub const fn expectation(&self) -> Expectation {
