@@ -626,7 +626,8 @@ CREATE TABLE dns_finding (
 
 -- ---- Probes --------------------------------------------------------------------------------------
 
--- One row: one probe. What became of it is judged from its events whenever somebody asks.
+-- One row: one probe, with the last verdict on its events. Time alone may change it at deadline_ms: whoever reads the
+-- columns of the verdict settles those first that are due.
 CREATE TABLE probe (
     token            TEXT PRIMARY KEY,     -- its name: `mf` and 32 characters, as in the recipient
     route            TEXT NOT NULL,        -- name of its route; `route <number>` where only the token is known
@@ -640,14 +641,44 @@ CREATE TABLE probe (
     template_version INTEGER,              -- of the profile's texts
     mail_from        TEXT,                 -- reverse-path; '<>' is the null one
     rcpt_to          TEXT,                 -- its recipient
+    destination      TEXT,                 -- domain of the recipient
     header_message_id TEXT,                -- its Message-ID field
-    sent_at_ms       INTEGER NOT NULL,     -- when its first attempt began, or when its token was made
+    size_bytes       INTEGER,              -- of the message as sent
+    is_dkim_signed   INTEGER NOT NULL,     -- 1: with a key of ours
+    mx_host          TEXT,                 -- the MX host for which it was made; NULL: any
+    expectation      TEXT NOT NULL,        -- arrives | stopped | bounces | arrives-failing-spf | arrives-failing-dkim |
+                                           -- not-unmarked-in-inbox
+    within_ms        INTEGER,              -- wait after its acceptance until one that must not arrive is decided
+    overdue_after_ms INTEGER NOT NULL,     -- wait after its acceptance until it is overdue
     lost_after_ms    INTEGER NOT NULL,     -- wait after its acceptance until it is lost
+    eyes             TEXT NOT NULL,        -- who watches where it should arrive, a JSON array of names of `eye`
+    has_bounce_path  INTEGER NOT NULL,     -- 1: a bounce would reach us
+    planned_at_ms    INTEGER,              -- when the schedule meant it to be sent; NULL: sent by hand
+    sent_at_ms       INTEGER NOT NULL,     -- when its first attempt began, or it was planned, or its token was made
+    state            TEXT NOT NULL,        -- planned | sending | deferred | refused | in_doubt | accepted | in_transit |
+                                           -- overdue | delayed | held | arrived | bounced | lost | late | unobserved |
+                                           -- delivered | as_expected | escaped | cancelled
+    place            TEXT,                 -- where it arrived: sink | inbox | category | spam | other
+    moved_to         TEXT,                 -- where it lay at the last look, if elsewhere, or `gone`
+    reason           TEXT,                 -- why it has this state
+    accepted_at_ms   INTEGER,              -- when the far end took it
+    arrived_at_ms    INTEGER,              -- when it was first seen; NULL also where nobody knows
+    latency_ms       INTEGER,              -- from sending to arrival: the middle of what is possible
+    latency_error_ms INTEGER,              -- half the width of what is possible
+    duplicates       INTEGER NOT NULL,     -- arrivals after the first one
+    replays          INTEGER NOT NULL,     -- messages with its token that cannot be it
+    contradicts_reply INTEGER NOT NULL,    -- 1: it arrived although it was refused, put off or sent back
+    is_bounced_too   INTEGER NOT NULL,     -- 1: it arrived and came back
+    has_clock_step   INTEGER NOT NULL,     -- 1: our own clock was set, or we slept, while it was under way
+    rev              INTEGER NOT NULL,     -- verdicts in probe_verdict
+    judged_at_ms     INTEGER NOT NULL,     -- the time as of which it was judged
     deadline_ms      INTEGER               -- when time alone changes its state; NULL: never again
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX probe_sent ON probe (sent_at_ms);
+CREATE INDEX probe_sent ON probe (sent_at_ms, state);
+CREATE INDEX probe_route ON probe (route, sent_at_ms);
 CREATE INDEX probe_open ON probe (deadline_ms) WHERE deadline_ms IS NOT NULL;
+CREATE INDEX probe_message ON probe (header_message_id) WHERE header_message_id IS NOT NULL;
 
 -- One row: one thing that happened to a probe. Rows are only added; those of a received message are
 -- written anew when it is read again.
@@ -655,21 +686,43 @@ CREATE TABLE probe_event (
     token       TEXT NOT NULL REFERENCES probe (token),
     seq         INTEGER NOT NULL,      -- order of writing, from 0
     at_ms       INTEGER NOT NULL,      -- when it happened
-    event       TEXT NOT NULL,         -- sending | accepted | refused | deferred | in_doubt | arrived | replayed |
-                                       -- bounced | delayed | relayed | expanded | delivered
+    event       TEXT NOT NULL,         -- planned | sending | accepted | refused | deferred | given_up | in_doubt |
+                                       -- cancelled | arrived | replayed | moved | vanished | bounced | delayed | held |
+                                       -- relayed | expanded | delivered | clock
     phase       TEXT,                  -- of the dialogue: resolve | policy | connect | banner | ehlo | starttls | tls | auth |
                                        -- mail | rcpt | data | body | dot
     code        INTEGER,               -- reply code
     enhanced    TEXT,                  -- enhanced status code, RFC 3463
     text        TEXT,                  -- of the reply, or what went wrong
-    message_id  INTEGER,               -- the received message, for arrived and the events after it
+    message_id  INTEGER,               -- the received message, for what a message tells
     is_timed    INTEGER,               -- arrived: 1: its time is known, 0: it was imported
     until_ms    INTEGER,               -- delayed: until when the host goes on trying; NULL not said
+    place       TEXT,                  -- arrived, moved: sink | inbox | category | spam | other
+    watcher     TEXT,                  -- arrived, moved, vanished: whose eyes, as in `eye`; NULL: our own receiver
+    folder      TEXT,                  -- arrived, moved: the folder
+    not_before_ms INTEGER,             -- arrived: the last look without it
+    copy_of     TEXT,                  -- arrived: what copies of one mail have in common; NULL: not known
+    is_marked   INTEGER,               -- arrived: 1: the receiver marked it as suspicious; NULL: nobody looked
+    spf         TEXT,                  -- arrived: what the receiver says of SPF (RFC 8601); NULL: nothing
+    dkim        TEXT,                  -- arrived: the same of DKIM
+    dmarc       TEXT,                  -- arrived: the same of DMARC
+    jump_ms     INTEGER,               -- clock: by how much the wall clock went on more than time did
     PRIMARY KEY (token, seq)
 ) STRICT, WITHOUT ROWID;
 
 -- A message is one arrival however often it is read.
 CREATE UNIQUE INDEX probe_event_message ON probe_event (message_id, token) WHERE message_id IS NOT NULL;
+
+-- One row: one verdict on a probe as it stood, also those that later evidence changed. Rows are only added.
+CREATE TABLE probe_verdict (
+    token       TEXT NOT NULL REFERENCES probe (token),
+    rev         INTEGER NOT NULL,      -- order, from 1
+    at_ms       INTEGER NOT NULL,      -- since when
+    state       TEXT NOT NULL,         -- as in probe
+    place       TEXT,                  -- as in probe
+    reason      TEXT,                  -- as in probe
+    PRIMARY KEY (token, rev)
+) STRICT, WITHOUT ROWID;
 
 -- One row: a time in which a watcher looked again and again, or could not. Times without a row are not known.
 CREATE TABLE eye (
@@ -704,6 +757,8 @@ CREATE TABLE probe_attempt (
                                        -- preference, address, mta_sts, dane, fault (why the next one was tried)
     PRIMARY KEY (token, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX probe_attempt_queue ON probe_attempt (queue_id) WHERE queue_id IS NOT NULL;
 
 -- One row: one step of such an attempt. No secret is in it.
 CREATE TABLE probe_step (
@@ -855,15 +910,11 @@ JOIN report AS r ON r.domain_id = v.domain_id AND r.day = v.day AND r.report_id 
 JOIN domain AS d ON d.domain_id = v.domain_id
 JOIN reporter AS p ON p.reporter_id = r.reporter_id;
 
--- One row: one probe with its first times. Its state depends on the time of asking: `mailsonde report probes`.
+-- One row: one probe with its times, and its state as it was judged last.
 CREATE VIEW v_probes AS
-SELECT p.token, p.route, p.kind, p.profile, p.rcpt_to,
+SELECT p.token, p.route, p.kind, p.profile, p.rcpt_to, p.state, p.place,
        strftime('%Y-%m-%dT%H:%M:%fZ', p.sent_at_ms / 1000.0, 'unixepoch') AS sent_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', MIN(CASE WHEN e.event = 'accepted' THEN e.at_ms END) / 1000.0, 'unixepoch')
-           AS accepted_at,
-       strftime('%Y-%m-%dT%H:%M:%fZ', MIN(CASE WHEN e.event = 'arrived' AND e.is_timed = 1 THEN e.at_ms END) / 1000.0,
-           'unixepoch') AS arrived_at,
-       SUM(e.event = 'arrived') AS arrivals
-FROM probe AS p
-LEFT JOIN probe_event AS e ON e.token = p.token
-GROUP BY p.token;
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.accepted_at_ms / 1000.0, 'unixepoch') AS accepted_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', p.arrived_at_ms / 1000.0, 'unixepoch') AS arrived_at,
+       p.latency_ms, p.latency_error_ms, p.duplicates, p.reason
+FROM probe AS p;

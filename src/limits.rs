@@ -323,6 +323,12 @@ pub const REPLY_TEXT_CHARS: usize = 300;
 pub const REPLY_LINES: usize = 100;
 /// Default wait before a probe counts as lost.
 pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
+/// Default wait before a probe that was accepted and not seen is overdue.
+pub const PROBE_OVERDUE_AFTER: Duration = Duration::from_secs(120);
+/// How soon a probe is judged again whose verdict waits for the next look of a watcher.
+pub const PROBE_RECHECK: Duration = Duration::from_secs(10);
+/// Probes that are judged again in one transaction because their time came.
+pub const PROBES_SETTLED: u32 = 200;
 /// How long a probe is waited for after a host said that it is delayed, at most: hosts give up after four to five
 /// days (RFC 5321 §4.5.4.1).
 pub const PROBE_DELAY: Duration = Duration::from_secs(6 * 24 * 3600);

@@ -15,7 +15,8 @@ use crate::clock::{self, Timestamp};
 use crate::config::{RouteSettings, SenderTls};
 use crate::daemon::keys;
 use crate::daemon::probe::send_probe;
-use crate::probe::lifecycle::{Event, State, What};
+use crate::mail::MessageId;
+use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
 use crate::store::{Store, StoreError, StoredProbe};
 
@@ -114,10 +115,15 @@ pub fn send(context: &Context, arguments: &ProbeSendArguments, out: &mut dyn Wri
     store.close();
     show(context, &ProbeShowArguments { token: sent.token }, out)?;
     let is_good = match arguments.wait {
-        Some(_) => matches!(state, State::Arrived | State::Late | State::Delivered),
+        Some(_) => matches!(state, State::Arrived | State::Late | State::Delivered | State::AsExpected),
         None => matches!(
             state,
-            State::Accepted | State::Arrived | State::Late | State::Delivered | State::Delayed
+            State::Accepted
+                | State::Arrived
+                | State::Late
+                | State::Delivered
+                | State::Delayed
+                | State::AsExpected
         ),
     };
     Ok(Exit::findings_if(!is_good))
@@ -169,7 +175,7 @@ pub static HAPPENINGS: &[Column<Happening>] = &[
         "what",
         Kind::Text,
         Show::Whole,
-        "`sending`, `accepted`, `refused`, `deferred`, `in_doubt`, `arrived`, `replayed`, `bounced`, `delayed`, `relayed`, `expanded`, `delivered`, or a phase of the dialogue.",
+        "`planned`, `sending`, `accepted`, `refused`, `deferred`, `given_up`, `in_doubt`, `cancelled`, `arrived`, `replayed`, `moved`, `vanished`, `bounced`, `delayed`, `held`, `relayed`, `expanded`, `delivered`, `clock`, or a phase of the dialogue.",
         |row| Value::text(Some(&row.what)),
     ),
     Column::new(
@@ -308,20 +314,39 @@ fn happenings(probe: &StoredProbe) -> Vec<Happening> {
 /// One event, with its rank within a millisecond.
 fn of_event(event: &Event) -> (u8, Happening) {
     let text = match &event.what {
-        What::Arrived { message, is_timed: true } | What::Replayed { message } => {
-            Some(format!("message {message}"))
+        What::Arrived { message, is_timed, seen } => Some(of_arrival(*message, *is_timed, seen)),
+        What::Replayed { message } => Some(format!("message {message}")),
+        What::Moved { watcher, place, folder } => {
+            Some(format!("now in {folder} ({}), says {watcher}", place.as_str()))
         }
-        What::Arrived { message, is_timed: false } => {
-            Some(format!("message {message}, imported: time not known"))
+        What::Vanished { watcher } => Some(format!("gone, says {watcher}")),
+        What::Clock { ms } => Some(format!("our clock went on {ms} ms more than time did, or we slept")),
+        What::Delayed { message, reason, until: Some(until) } => {
+            Some(format!("message {message}: {reason}; its host tries until {}", until.rfc3339()))
         }
         What::Bounced { message, reason }
-        | What::Delayed { message, reason, .. }
+        | What::Delayed { message, reason, until: None }
+        | What::Held { message, reason }
         | What::PassedOn { message, reason, .. }
         | What::Delivered { message, reason } => Some(format!("message {message}: {reason}")),
         other => other.reason().map(ToString::to_string),
     };
     let rank = if event.what == What::Sending { 0 } else { 2 };
     (rank, Happening { at: event.at, what: event.what.as_str().to_owned(), text, took_ms: None })
+}
+
+/// An arrival in words: the message, where it lay, who saw it, since when at the earliest.
+fn of_arrival(message: MessageId, is_timed: bool, seen: &Seen) -> String {
+    let place = (seen.place != MailPlace::Sink).then(|| format!("in {}", seen.place.as_str()));
+    let parts = [
+        Some(format!("message {message}")),
+        (!is_timed).then(|| "imported: time not known".to_owned()),
+        place,
+        seen.folder.as_ref().map(|folder| format!("folder {folder}")),
+        seen.watcher.as_ref().map(|watcher| format!("seen by {watcher}")),
+        seen.not_before.map(|last| format!("not there at {}", last.rfc3339())),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

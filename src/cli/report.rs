@@ -178,6 +178,7 @@ impl Question {
             ..Head::default()
         };
         let query = Query {
+            route: None,
             domain,
             period: asked.period,
             is_relative: asked.is_relative,

@@ -17,6 +17,7 @@ use crate::mail::message::Message;
 use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
 use crate::mailbox::Mark;
 use crate::probe::bounce;
+use crate::probe::lifecycle::Seen;
 use crate::probe::matching::{Matches, match_mail};
 use crate::probe::token::KeyRing;
 use crate::probe::watched;
@@ -404,7 +405,10 @@ fn read_whole(
         hide_persons(&mut reading, &redactor);
     }
     reading.watched = watched;
-    reading.probes = Sighting::of(&matches, keys, source.envelope.origin == Origin::Smtp);
+    reading.probes = {
+        let is_timed = source.envelope.origin == Origin::Smtp;
+        Sighting::of(&matches, keys, is_timed, &Seen::default())
+    };
     // What holds no report: its reason says what it is, and letters are kept as they are.
     if matches!(reading.kind, MessageKind::Bounce | MessageKind::Reply | MessageKind::Other)
         && reading.unread.is_empty()

@@ -4,6 +4,7 @@ pub mod demo;
 pub mod dns;
 pub mod dns_checks;
 pub mod dns_means;
+pub mod eyes;
 pub mod inbox;
 pub mod ingest;
 pub mod keys;

@@ -8,11 +8,10 @@ use crate::config::settings::RouteSettings;
 use crate::daemon::options;
 use crate::daemon::probe_parts::Parts;
 use crate::mail::Address;
-use crate::probe::compose::TEMPLATE_VERSION;
-use crate::probe::plan::{Planned, plan, route_number};
+use crate::probe::plan::{Planned, plan};
 use crate::probe::token::{COUNTER_MAX, KeyRing};
 use crate::smtp::submit::{HandOver, Submission, submit};
-use crate::store::{NewProbe, Store};
+use crate::store::{NewProbe, Store, mailbox_eye};
 
 /// A probe that was handed over, or was not.
 #[derive(Debug)]
@@ -44,23 +43,13 @@ pub async fn send_probe(
     let parts = Parts::read(route).with_context(|| format!("route `{}`", route.name))?;
     let route_plan = parts.plan(route, route.profile());
     let sent_at = clock::now();
-    let Planned { token: made, texts, mail_from, rcpt_to, message } =
+    let planned =
         plan(keys, &route_plan, sent_at, counter).with_context(|| format!("route `{}`", route.name))?;
+    let mut probe = NewProbe::of(&planned, &route_plan, sent_at, route.lost_after);
+    watched_by(&mut probe, route);
+    let Planned { texts, mail_from, rcpt_to, message, .. } = planned;
     let token = texts.name().to_owned();
     submit_options.dsn = options::dsn(&route.sender, &token);
-    let probe = NewProbe {
-        token: token.clone(),
-        route: route.name.clone(),
-        route_number: route_number(&route.name),
-        kind: made.kind,
-        profile: route.profile().to_string(),
-        template_version: TEMPLATE_VERSION,
-        mail_from: mail_from.clone(),
-        rcpt_to: rcpt_to.clone(),
-        message_id: message.message_id.clone(),
-        sent_at,
-        lost_after: route.lost_after,
-    };
     run_blocking(store, move |store| store.begin_probe(probe)).await?;
     let submission = Submission {
         mail_from: &mail_from,
@@ -72,6 +61,18 @@ pub async fn send_probe(
     let (name, record) = (token.clone(), hand_over.clone());
     run_blocking(store, move |store| store.finish_probe(&name, record)).await?;
     Ok(Sent { token, to: rcpt_to, hand_over })
+}
+
+/// Says who watches for the probe of a route, and when it is overdue.
+fn watched_by(probe: &mut NewProbe, route: &RouteSettings) {
+    if let Some(watch) = &route.watch {
+        probe.eyes = vec![mailbox_eye(watch)];
+    }
+    // A probe whose bounces nobody reads is not lost while they are not read.
+    probe.eyes.extend(route.bounces.as_deref().map(mailbox_eye));
+    if let Some(overdue_after) = route.overdue_after {
+        probe.overdue_after = overdue_after;
+    }
 }
 
 /// Waits for a write without stopping the sessions of the runtime.

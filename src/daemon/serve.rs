@@ -15,7 +15,7 @@ use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::verify::{self, Verifier};
-use crate::daemon::{dns_checks, keys, mailbox, options, privileges, source_names, watched};
+use crate::daemon::{dns_checks, eyes, keys, mailbox, options, privileges, source_names, watched};
 use crate::limits;
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
@@ -154,8 +154,10 @@ impl Service {
             let handle = sink.handle();
             sinks.push((handle, tokio::spawn(sink.serve())));
         }
+        let watching = tokio::spawn(eyes::watch(store.clone()));
         let mut tasks = mailbox::watch_all(&settings.mailboxes, &store, &ring)
             .context("cannot start the mailboxes' threads")?;
+        tasks.push(watching);
         if settings.resolves_sources {
             let names = source_names::keep(store.clone(), Arc::clone(&dns.resolver));
             tasks.push(tokio::spawn(names));

@@ -14,7 +14,9 @@ use crate::probe::token::{KeyRing, Reading, Token};
 pub enum Told {
     /// It will not be delivered.
     Bounced(Reason),
-    /// It waits in a queue, or for somebody's decision.
+    /// It waits for somebody's decision: in quarantine, for a moderator, for an answer to a challenge.
+    Held(Reason),
+    /// It waits in a queue.
     Delayed {
         /// Why.
         reason: Reason,
@@ -54,7 +56,7 @@ pub fn told(report: &DeliveryReport, token: &Token, ring: &KeyRing) -> Option<To
         Outcome::Delivered => Some(Told::Delivered(reason)),
         Outcome::Arrived => Some(match report.kind() {
             // It reached a gate, and not its recipient.
-            Kind::Challenge | Kind::Held => Told::Delayed { reason, until: None },
+            Kind::Challenge | Kind::Held => Told::Held(reason),
             _ => Told::Delivered(reason),
         }),
         Outcome::Relayed => Some(Told::PassedOn(Passage::Relayed, reason)),
@@ -180,6 +182,7 @@ mod tests {
                 Some(Told::Delayed { reason, until }) => {
                     format!("delayed {} {}", enhanced(&reason), until.map_or(0, Timestamp::seconds))
                 }
+                Some(Told::Held(reason)) => format!("held {}", enhanced(&reason)),
                 Some(Told::Delivered(reason)) => format!("delivered {}", enhanced(&reason)),
                 Some(Told::PassedOn(how, reason)) => format!("{} {}", how.as_str(), enhanced(&reason)),
                 None => "nothing".to_owned(),

@@ -273,11 +273,12 @@ fn finish(
         return already_finished(work, id);
     };
     let mut removed = reprocess::Removed::default();
+    let mut told = Vec::new();
     if was_read {
         // What an earlier reading gave goes in the same transaction in which the new one comes.
         removed = reprocess::remove_derived(work, id)?;
         work.connection.prepare_cached(DELETE_UNREADABLE)?.execute([id.0])?;
-        probe::forget(work, id)?;
+        told = probe::forget(work, id)?;
         party::forget(work, id)?;
         watched::remove(work, id)?;
     }
@@ -310,8 +311,7 @@ fn finish(
     let trust = trust::verdict(work, id)?.unwrap_or(assumed);
     let of_from = || header_from.as_deref().and_then(crate::summary::trust::sender_domain);
     let sender = trust::sender(work, id)?.or_else(of_from);
-    probe::see(work, id, Timestamp::from_ms(received_at_ms), &probes)?;
-    probe::take_back(work, id, Timestamp::from_ms(received_at_ms), &returned)?;
+    probe::tell(work, id, Timestamp::from_ms(received_at_ms), (&probes, &returned), told)?;
     if let Some(read) = &read_watched {
         watched::store(work, id, received_at_ms, read)?;
     }

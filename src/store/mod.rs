@@ -52,6 +52,7 @@ use crate::clock::Timestamp;
 use crate::dns_health::history::{DomainEvent, Noted};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{FolderKey, Mark, Note};
+use crate::probe::lifecycle::{Event, What};
 use crate::probe::token::KeyRing;
 use crate::probe::watched::Episode;
 use crate::reports::aggregate::Record;
@@ -67,11 +68,11 @@ pub use fatal::{Begun, ReadingNote};
 pub use loading::LoadingId;
 pub use mailbox::MailboxFolder;
 pub use message::sha256;
-pub use probe::{NewProbe, Returned, Sighting};
+pub use probe::{NewProbe, Returned, SINK_EYE, Sighting, mailbox_eye};
 pub use raw::{Packed, Raw, pack};
 pub use read::{
-    Reader, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep, TableStats,
-    UnreadablePart,
+    Reader, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep, StoredVerdict,
+    TableStats, UnreadablePart,
 };
 pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,
@@ -339,7 +340,52 @@ impl Store {
     ///
     /// Errors: as for every write; `NotFound`.
     pub fn begin_probe_again(&self, token: &str, at: Timestamp) -> Result<(), StoreError> {
-        probe::begin_again(&self.writer, token, at)
+        self.note_probe(token, Event { at, what: What::Sending })
+    }
+
+    /// Keeps a new probe that is to be sent at its `planned_at`; waits for the commit. [`Self::begin_probe_again`] begins
+    /// its first attempt.
+    ///
+    /// Errors: as for every write; `Contradiction` if the token is there already.
+    pub fn plan_probe(&self, probe: NewProbe) -> Result<(), StoreError> {
+        probe::plan(&self.writer, probe)
+    }
+
+    /// Notes one thing that happened to a probe, as that it was cancelled, given up, or moved; waits for the commit. What
+    /// attempts and received messages tell has methods of its own.
+    ///
+    /// Errors: as for every write; `NotFound`.
+    pub fn note_probe(&self, token: &str, event: Event) -> Result<(), StoreError> {
+        probe::happen(&self.writer, token, event)
+    }
+
+    /// Notes a look of an eye, or with `fault` that it could not look; waits for the commit. `every`: how often it looks.
+    ///
+    /// Looks at most three such intervals apart are one time in which the eye was open. Only a probe whose eyes were
+    /// open can be lost. Errors: as for every write.
+    pub fn note_look(
+        &self,
+        eye: &str,
+        at: Timestamp,
+        every: Duration,
+        fault: Option<&str>,
+    ) -> Result<(), StoreError> {
+        probe::note_look(&self.writer, eye, at, every, fault)
+    }
+
+    /// Notes on every open probe that our own clock was set by `by_ms`, or that we slept as long; `at`: the clock as it
+    /// stands after it. Waits for the commit. Errors: as for every write.
+    pub fn note_clock(&self, at: Timestamp, by_ms: i64) -> Result<(), StoreError> {
+        probe::note_clock(&self.writer, at, by_ms)
+    }
+
+    /// Judges those probes anew whose time came by `now`, and keeps their verdicts; waits for the commit. Returns how
+    /// many: nearly free if none. Errors: as for every write.
+    pub fn settle_due(&self, now: Timestamp) -> Result<u64, StoreError> {
+        if !self.reader()?.has_due_probes(now)? {
+            return Ok(0);
+        }
+        probe::settle_due(&self.writer, now)
     }
 
     /// Notes how an attempt to send a probe went; waits for the commit.

@@ -2,11 +2,14 @@
 //!
 //! The row and its first event are committed before the first byte leaves, so that a probe that arrives is
 //! always known, and one whose sender was killed is in doubt and not forgotten. What received messages tell
-//! is written in the transaction that finishes the message, and taken back when it is read again.
+//! is written in the transaction that finishes the message, and taken back when it is read again. With every event
+//! the verdict is judged anew ([`verdict`]).
+
+mod event;
+mod eye;
+mod verdict;
 
 use std::time::Duration;
-
-use rusqlite::OptionalExtension;
 
 use super::message::json_array;
 use super::writer::{Work, Writer};
@@ -16,20 +19,26 @@ use crate::limits;
 use crate::mail::{Address, ReversePath};
 use crate::probe::bounce::Told;
 use crate::probe::compose::TEMPLATE_VERSION;
-use crate::probe::lifecycle::{self, Event, Options, Passage, Reason, What};
+use crate::probe::lifecycle::{Event, Expectation, Seen, What};
 use crate::probe::matching::{Matches, Standing};
 use crate::probe::plan::{Planned, RoutePlan};
 use crate::probe::token::{KeyRing, Kind, Token};
 use crate::smtp::submit::{HandOver, MxTried};
 
+pub(super) use event::{EVENTS, read_event};
+pub(super) use eye::{note_look, observed};
+pub(super) use verdict::{Stored, due, note_clock, settle_due};
+
+use event::insert_event;
+use verdict::settle;
+
 const INSERT: &str =
     "INSERT INTO probe (token, route, route_number, kind, profile, template_version, mail_from,
-    rcpt_to, header_message_id, sent_at_ms, lost_after_ms)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (token) DO NOTHING";
-const INSERT_EVENT: &str = "INSERT INTO probe_event (token, seq, at_ms, event, phase, code, enhanced, text,
-    message_id, is_timed, until_ms)
-    VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_event WHERE token = $1), $2, $3, $4, $5, $6, $7, $8, $9,
-    $10) ON CONFLICT DO NOTHING";
+    rcpt_to, destination, header_message_id, size_bytes, is_dkim_signed, mx_host, expectation, within_ms,
+    overdue_after_ms, lost_after_ms, eyes, has_bounce_path, planned_at_ms, sent_at_ms, judged_at_ms, state,
+    duplicates, replays, contradicts_reply, is_bounced_too, has_clock_step, rev)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21,
+    'planned', 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
     addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id,
     mx_host, mta_sts, dane, mx)
@@ -37,15 +46,18 @@ const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_
     $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING seq";
 const INSERT_STEP: &str = "INSERT INTO probe_step (token, attempt, seq, phase, sent, reply, took_us)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-const LOST_AFTER: &str = "SELECT lost_after_ms FROM probe WHERE token = $1";
-const SET_DEADLINE: &str = "UPDATE probe SET deadline_ms = $1 WHERE token = $2";
+const IS_THERE: &str = "SELECT 1 FROM probe WHERE token = $1";
 const SIGHTINGS: &str = "SELECT COUNT(*) FROM probe_event WHERE token = $1 AND message_id IS NOT NULL";
 const TOLD_BY: &str = "SELECT token FROM probe_event WHERE message_id = $1";
 const FORGET: &str = "DELETE FROM probe_event WHERE message_id = $1";
-/// The events of one probe, as [`read_event`] reads them.
-pub(super) const EVENTS: &str =
-    "SELECT at_ms, event, phase, code, enhanced, text, message_id, is_timed, until_ms
-    FROM probe_event WHERE token = $1 ORDER BY seq";
+
+/// The name of the eye that is our own receiver.
+pub const SINK_EYE: &str = "sink";
+
+/// The name of the eye that reads the mailbox `name` of the configuration.
+pub fn mailbox_eye(name: &str) -> String {
+    format!("mailbox/{name}")
+}
 
 /// A probe that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,14 +80,35 @@ pub struct NewProbe {
     pub rcpt_to: Address,
     /// Its Message-ID with the angle brackets.
     pub message_id: String,
-    /// When the first attempt begins.
-    pub sent_at: Timestamp,
+    /// The domain of its recipient; `None` where that is no domain.
+    pub destination: Option<String>,
+    /// Bytes of the message as sent.
+    pub size_bytes: u64,
+    /// True if it is signed with a key of ours.
+    pub is_dkim_signed: bool,
+    /// The MX host for which it is made; `None`: any.
+    pub mx_host: Option<String>,
+    /// What should become of it.
+    pub expectation: Expectation,
+    /// How long after its acceptance one that must not arrive is decided; `None`: `lost_after`.
+    pub within: Option<Duration>,
+    /// How long after its acceptance it is overdue.
+    pub overdue_after: Duration,
     /// How long after its acceptance it is lost.
     pub lost_after: Duration,
+    /// Who watches where it should arrive: names of eyes ([`super::Store::note_look`]). Without any it is never lost.
+    pub eyes: Vec<String>,
+    /// True if a bounce would reach us.
+    pub has_bounce_path: bool,
+    /// When the schedule means it to be sent; `None`: it is sent by hand.
+    pub planned_at: Option<Timestamp>,
+    /// When the first attempt begins.
+    pub sent_at: Timestamp,
 }
 
 impl NewProbe {
-    /// The probe that was planned, as it is kept.
+    /// The probe that was planned, as it is kept: sent by hand, to arrive at our own receiver, which bounces reach too.
+    /// What is otherwise is set afterwards.
     pub fn of(planned: &Planned, route: &RoutePlan<'_>, sent_at: Timestamp, lost_after: Duration) -> Self {
         Self {
             token: planned.texts.name().to_owned(),
@@ -87,8 +120,18 @@ impl NewProbe {
             mail_from: planned.mail_from.clone(),
             rcpt_to: planned.rcpt_to.clone(),
             message_id: planned.message.message_id.clone(),
-            sent_at,
+            destination: planned.rcpt_to.domain_name().map(|name| name.as_str().to_owned()),
+            size_bytes: u64::try_from(planned.message.bytes.len()).unwrap_or(u64::MAX),
+            is_dkim_signed: route.dkim.is_some(),
+            mx_host: None,
+            expectation: route.profile.expectation(),
+            within: None,
+            overdue_after: limits::PROBE_OVERDUE_AFTER.min(lost_after),
             lost_after,
+            eyes: vec![SINK_EYE.to_owned()],
+            has_bounce_path: true,
+            planned_at: None,
+            sent_at,
         }
     }
 }
@@ -104,6 +147,8 @@ pub struct Sighting {
     pub is_arrival: bool,
     /// True if the time at which the message came is known.
     pub is_timed: bool,
+    /// Where and by whom it was seen.
+    pub seen: Seen,
     /// Why it is a replay.
     pub reason: Option<String>,
 }
@@ -111,8 +156,8 @@ pub struct Sighting {
 impl Sighting {
     /// The arrivals and replays among the matches of one message. Quotations are no sightings.
     ///
-    /// `is_timed`: false for an imported message, whose arrival nobody saw.
-    pub fn of(matches: &Matches, ring: &KeyRing, is_timed: bool) -> Vec<Self> {
+    /// `is_timed`: false for an imported message, whose arrival nobody saw. `seen`: where it lay, as its reader saw it.
+    pub fn of(matches: &Matches, ring: &KeyRing, is_timed: bool, seen: &Seen) -> Vec<Self> {
         matches
             .probes
             .iter()
@@ -123,7 +168,14 @@ impl Sighting {
                     Standing::Quoted => return None,
                 };
                 let token = ring.texts(&found.token)?.recipient;
-                Some(Self { token, clear: found.token, is_arrival: reason.is_none(), is_timed, reason })
+                Some(Self {
+                    token,
+                    clear: found.token,
+                    is_arrival: reason.is_none(),
+                    is_timed,
+                    seen: seen.clone(),
+                    reason,
+                })
             })
             .collect()
     }
@@ -142,26 +194,37 @@ pub struct Returned {
 
 // ---- Writing ----
 
+/// Writes a new probe and that it is to be sent at its `planned_at`; waits for the commit.
+pub(super) fn plan(writer: &Writer, probe: NewProbe) -> Result<(), StoreError> {
+    let at = probe.planned_at.unwrap_or(probe.sent_at);
+    begin_with(writer, probe, Event { at, what: What::Planned })
+}
+
 /// Writes a new probe and that its sending begins; waits for the commit.
 pub(super) fn begin(writer: &Writer, probe: NewProbe) -> Result<(), StoreError> {
+    let at = probe.sent_at;
+    begin_with(writer, probe, Event { at, what: What::Sending })
+}
+
+/// Writes a new probe with its first event.
+fn begin_with(writer: &Writer, probe: NewProbe, event: Event) -> Result<(), StoreError> {
     writer.run(move |work| {
         let written = insert(work, &probe)?;
         if !written {
             return Err(StoreError::Contradiction(format!("probe {} is there already", probe.token)));
         }
-        let event = Event { at: probe.sent_at, what: What::Sending };
         insert_event(work, &probe.token, &event)?;
-        settle(work, &probe.token)
+        settle(work, &probe.token, event.at)
     })
 }
 
-/// Writes that another attempt begins; waits for the commit.
-pub(super) fn begin_again(writer: &Writer, token: &str, at: Timestamp) -> Result<(), StoreError> {
+/// Writes one thing that happened to a probe that is there; waits for the commit.
+pub(super) fn happen(writer: &Writer, token: &str, event: Event) -> Result<(), StoreError> {
     let token = token.to_owned();
     writer.run(move |work| {
-        lost_after(work, &token)?;
-        insert_event(work, &token, &Event { at, what: What::Sending })?;
-        settle(work, &token)
+        require(work, &token)?;
+        insert_event(work, &token, &event)?;
+        settle(work, &token, event.at)
     })
 }
 
@@ -169,48 +232,51 @@ pub(super) fn begin_again(writer: &Writer, token: &str, at: Timestamp) -> Result
 pub(super) fn finish(writer: &Writer, token: &str, hand_over: HandOver) -> Result<(), StoreError> {
     let token = token.to_owned();
     writer.run(move |work| {
-        lost_after(work, &token)?;
+        require(work, &token)?;
         let event = Event { at: hand_over.ended_at, what: hand_over.outcome.what() };
         insert_event(work, &token, &event)?;
         insert_attempt(work, &token, &hand_over)?;
-        settle(work, &token)
+        settle(work, &token, event.at)
     })
 }
 
-/// Writes what a received message tells, within the open transaction. The same message again adds nothing, and
-/// nor does one after the [`limits::PROBE_SIGHTINGS`]th.
-pub(super) fn see(
+/// Writes what a received message tells, within the open transaction: as a probe, and as a mail that came back. The
+/// same message again adds nothing, and nor does one after the [`limits::PROBE_SIGHTINGS`]th.
+///
+/// `before`: the probes of which the message told when it was read before ([`forget`]).
+pub(super) fn tell(
     work: &mut Work<'_>,
     message: MessageId,
     received_at: Timestamp,
-    sightings: &[Sighting],
+    (sightings, returned): (&[Sighting], &[Returned]),
+    before: Vec<String>,
 ) -> Result<(), StoreError> {
+    let mut tokens = before;
     for sighting in sightings {
         let what = if sighting.is_arrival {
-            What::Arrived { message, is_timed: sighting.is_timed }
+            What::Arrived { message, is_timed: sighting.is_timed, seen: sighting.seen.clone() }
         } else {
             What::Replayed { message }
         };
         note(work, &sighting.token, &sighting.clear, &Event { at: received_at, what })?;
+        tokens.push(sighting.token.clone());
     }
-    Ok(())
-}
-
-/// Writes what a mail that came back tells, as [`see`].
-pub(super) fn take_back(
-    work: &mut Work<'_>,
-    message: MessageId,
-    received_at: Timestamp,
-    returned: &[Returned],
-) -> Result<(), StoreError> {
     for Returned { token, clear, told } in returned {
         let what = match told.clone() {
             Told::Bounced(reason) => What::Bounced { message, reason },
             Told::Delayed { reason, until } => What::Delayed { message, reason, until },
+            Told::Held(reason) => What::Held { message, reason },
             Told::PassedOn(how, reason) => What::PassedOn { message, how, reason },
             Told::Delivered(reason) => What::Delivered { message, reason },
         };
         note(work, token, clear, &Event { at: received_at, what })?;
+        tokens.push(token.clone());
+    }
+    // Judged once all is written, so that a verdict never stands that is only half of a reading.
+    tokens.sort();
+    tokens.dedup();
+    for token in tokens {
+        settle(work, &token, received_at)?;
     }
     Ok(())
 }
@@ -219,26 +285,27 @@ pub(super) fn take_back(
 fn note(work: &Work<'_>, token: &str, clear: &Token, event: &Event) -> Result<(), StoreError> {
     insert_unknown(work, token, clear)?;
     let noted: u32 = work.connection.prepare_cached(SIGHTINGS)?.query_row([token], |row| row.get(0))?;
-    if noted >= limits::PROBE_SIGHTINGS {
-        return Ok(());
+    if noted < limits::PROBE_SIGHTINGS {
+        insert_event(work, token, event)?;
     }
-    insert_event(work, token, event)?;
-    settle(work, token)
+    Ok(())
 }
 
-/// Takes back what a message told, within the open transaction: it is being read again.
-pub(super) fn forget(work: &mut Work<'_>, message: MessageId) -> Result<(), StoreError> {
-    let tokens: Vec<String> = {
-        let mut statement = work.connection.prepare_cached(TOLD_BY)?;
-        let tokens = statement.query_map([message.0], |row| row.get(0))?;
-        tokens.collect::<Result<_, _>>()?
-    };
-    if tokens.is_empty() {
-        return Ok(());
+/// Takes back what a message told, within the open transaction: it is being read again, or removed. Returns the probes,
+/// which [`tell`] judges again.
+pub(super) fn forget(work: &mut Work<'_>, message: MessageId) -> Result<Vec<String>, StoreError> {
+    let mut statement = work.connection.prepare_cached(TOLD_BY)?;
+    let tokens = statement.query_map([message.0], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    if !tokens.is_empty() {
+        work.connection.prepare_cached(FORGET)?.execute([message.0])?;
     }
-    work.connection.prepare_cached(FORGET)?.execute([message.0])?;
-    for token in tokens {
-        settle(work, &token)?;
+    Ok(tokens)
+}
+
+/// Takes back for good what a message told, within the open transaction: it is erased.
+pub(super) fn take_out(work: &mut Work<'_>, message: MessageId) -> Result<(), StoreError> {
+    for token in forget(work, message)? {
+        settle(work, &token, Timestamp::from_ms(i64::MIN))?;
     }
     Ok(())
 }
@@ -254,9 +321,19 @@ fn insert(work: &Work<'_>, probe: &NewProbe) -> Result<bool, StoreError> {
         probe.template_version,
         probe.mail_from.to_string(),
         probe.rcpt_to.to_string(),
+        probe.destination,
         probe.message_id,
-        probe.sent_at.ms(),
+        i64::try_from(probe.size_bytes).unwrap_or(i64::MAX),
+        probe.is_dkim_signed,
+        probe.mx_host,
+        probe.expectation.as_str(),
+        probe.within.map(ms),
+        ms(probe.overdue_after),
         ms(probe.lost_after),
+        json_array(probe.eyes.iter().cloned()),
+        probe.has_bounce_path,
+        probe.planned_at.map(Timestamp::ms),
+        probe.sent_at.ms(),
     ])?;
     Ok(written == 1)
 }
@@ -275,37 +352,18 @@ fn insert_unknown(work: &Work<'_>, token: &str, clear: &Token) -> Result<(), Sto
         none,
         none,
         none,
-        clear.made_at().ms(),
+        none,
+        none,
+        false,
+        none,
+        Expectation::Arrives.as_str(),
+        none,
+        ms(limits::PROBE_OVERDUE_AFTER),
         ms(limits::PROBE_LOST_AFTER),
-    ])?;
-    Ok(())
-}
-
-/// Adds one event.
-fn insert_event(work: &Work<'_>, token: &str, event: &Event) -> Result<(), StoreError> {
-    let reason = event.what.reason();
-    let (message, is_timed, until) = match event.what {
-        What::Arrived { message, is_timed } => (Some(message.0), Some(is_timed), None),
-        What::Replayed { message }
-        | What::Bounced { message, .. }
-        | What::PassedOn { message, .. }
-        | What::Delivered { message, .. } => (Some(message.0), None, None),
-        What::Delayed { message, until, .. } => (Some(message.0), None, until),
-        What::Sending | What::Accepted(_) | What::Refused(_) | What::Deferred(_) | What::InDoubt(_) => {
-            (None, None, None)
-        }
-    };
-    work.connection.prepare_cached(INSERT_EVENT)?.execute(rusqlite::params![
-        token,
-        event.at.ms(),
-        event.what.as_str(),
-        reason.and_then(|reason| reason.phase.as_ref()),
-        reason.and_then(|reason| reason.code),
-        reason.and_then(|reason| reason.enhanced.as_ref()),
-        reason.map(|reason| &reason.text),
-        message,
-        is_timed,
-        until.map(Timestamp::ms),
+        "[]",
+        false,
+        none,
+        clear.made_at().ms(),
     ])?;
     Ok(())
 }
@@ -374,73 +432,13 @@ fn mx_json(tried: &[MxTried]) -> String {
     serde_json::Value::Array(tried.iter().map(object).collect()).to_string()
 }
 
-/// How long a probe is waited for. Errors: `NotFound` if there is no such probe.
-fn lost_after(work: &Work<'_>, token: &str) -> Result<Duration, StoreError> {
-    let found = work
-        .connection
-        .prepare_cached(LOST_AFTER)?
-        .query_row([token], |row| row.get(0).map(duration))
-        .optional()?;
-    found.ok_or_else(|| StoreError::NotFound(format!("probe {token}")))
-}
-
-/// Notes until when time alone may change the probe's state.
-fn settle(work: &Work<'_>, token: &str) -> Result<(), StoreError> {
-    let options = Options { lost_after: lost_after(work, token)? };
-    let events: Vec<Event> = {
-        let mut statement = work.connection.prepare_cached(EVENTS)?;
-        let rows = statement.query_map([token], |row| read_event(row, 0))?;
-        rows.collect::<Result<_, _>>()?
-    };
-    // Judged at the beginning of time, only the events decide.
-    let verdict = lifecycle::judge(&events, options, Timestamp::from_ms(i64::MIN));
-    let deadline = verdict.state.is_open().then(|| {
-        verdict.lost_at.or_else(|| verdict.sent_at.map(|at| at.after(options.lost_after))).map(Timestamp::ms)
-    });
-    work.connection.prepare_cached(SET_DEADLINE)?.execute((deadline.flatten(), token))?;
-    Ok(())
-}
-
-// ---- Reading ----
-
-/// Reads one event from nine columns that begin at `at`.
-pub(super) fn read_event(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result<Event> {
-    let reason = || -> rusqlite::Result<Reason> {
-        Ok(Reason {
-            phase: row.get(at + 2)?,
-            code: row.get(at + 3)?,
-            enhanced: row.get(at + 4)?,
-            text: row.get::<_, Option<String>>(at + 5)?.unwrap_or_default(),
-        })
-    };
-    let message = || -> rusqlite::Result<MessageId> { Ok(MessageId(row.get(at + 6)?)) };
-    let word: String = row.get(at + 1)?;
-    let what = match word.as_str() {
-        "sending" => What::Sending,
-        "accepted" => What::Accepted(reason()?),
-        "refused" => What::Refused(reason()?),
-        "deferred" => What::Deferred(reason()?),
-        "in_doubt" => What::InDoubt(reason()?),
-        "arrived" => What::Arrived { message: message()?, is_timed: row.get(at + 7)? },
-        "replayed" => What::Replayed { message: message()? },
-        "bounced" => What::Bounced { message: message()?, reason: reason()? },
-        "delayed" => {
-            let until = row.get::<_, Option<i64>>(at + 8)?.map(Timestamp::from_ms);
-            What::Delayed { message: message()?, reason: reason()?, until }
-        }
-        "relayed" => What::PassedOn { message: message()?, how: Passage::Relayed, reason: reason()? },
-        "expanded" => What::PassedOn { message: message()?, how: Passage::Expanded, reason: reason()? },
-        "delivered" => What::Delivered { message: message()?, reason: reason()? },
-        other => {
-            let text = format!("unknown event of a probe: {other}");
-            return Err(rusqlite::Error::FromSqlConversionFailure(
-                at + 1,
-                rusqlite::types::Type::Text,
-                text.into(),
-            ));
-        }
-    };
-    Ok(Event { at: Timestamp::from_ms(row.get(at)?), what })
+/// Errors: `NotFound` if there is no such probe.
+fn require(work: &Work<'_>, token: &str) -> Result<(), StoreError> {
+    if work.connection.prepare_cached(IS_THERE)?.exists([token])? {
+        Ok(())
+    } else {
+        Err(StoreError::NotFound(format!("probe {token}")))
+    }
 }
 
 /// A duration as it is stored.

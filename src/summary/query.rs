@@ -36,6 +36,8 @@ pub struct Query {
     pub is_relative: bool,
     /// One source address, as parsed and printed again.
     pub source: Option<String>,
+    /// One route of probes.
+    pub route: Option<String>,
     /// One reporter: part of its name, any case.
     pub reporter: Option<String>,
     /// `pass` or `fail` of DMARC for reports; a state, kind or status for probes and messages.

@@ -285,14 +285,18 @@ pub struct ProbeRow {
     pub route: String,
     /// Its state.
     pub state: String,
+    /// Where it arrived: `sink`, `inbox`, `category`, `spam` or `other`.
+    pub place: Option<String>,
     /// When sending began.
     pub sent_at: Timestamp,
     /// When the far end took it.
     pub accepted_at: Option<Timestamp>,
     /// When it arrived.
     pub arrived_at: Option<Timestamp>,
-    /// From `sent_at` to `arrived_at`.
+    /// From `sent_at` to its arrival: the middle of what is possible.
     pub latency_ms: Option<i64>,
+    /// Half the width of what is possible.
+    pub latency_error_ms: Option<i64>,
     /// Why it has this state: the reply, the deadline.
     pub reason: Option<String>,
 }
@@ -330,6 +334,8 @@ pub struct MessageTotals {
 pub struct ProbeTotals {
     /// All.
     pub probes: u64,
+    /// To be sent.
+    pub planned: u64,
     /// An attempt is under way.
     pub sending: u64,
     /// Put off by the far end.
@@ -340,16 +346,30 @@ pub struct ProbeTotals {
     pub in_doubt: u64,
     /// Taken by the far end, not arrived yet.
     pub accepted: u64,
+    /// Taken, and told of by a host beyond the first.
+    pub in_transit: u64,
+    /// Not seen by their soft deadline.
+    pub overdue: u64,
+    /// Waiting in a queue of the far end.
+    pub delayed: u64,
+    /// Waiting for somebody's decision.
+    pub held: u64,
     /// Arrived in time.
     pub arrived: u64,
+    /// Came back.
+    pub bounced: u64,
     /// Not arrived by their deadline.
     pub lost: u64,
     /// Arrived after their deadline.
     pub late: u64,
-    /// Came back.
-    pub bounced: u64,
-    /// Waiting in a queue of the far end.
-    pub delayed: u64,
+    /// Not arrived, and nobody looked.
+    pub unobserved: u64,
     /// Delivered, as the far end says.
     pub delivered: u64,
+    /// Did not get through, as they should not.
+    pub as_expected: u64,
+    /// Got through and should not.
+    pub escaped: u64,
+    /// Not sent, by our own decision.
+    pub cancelled: u64,
 }

@@ -45,4 +45,9 @@ impl Expectation {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|expectation| expectation.as_str() == text)
     }
+
+    /// True if such a probe should arrive.
+    pub const fn is_to_arrive(self) -> bool {
+        matches!(self, Self::Arrives | Self::ArrivesFailingSpf | Self::ArrivesFailingDkim)
+    }
 }

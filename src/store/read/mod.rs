@@ -51,7 +51,7 @@ use crate::summary::{
 
 pub use message::StoredMessage;
 pub(super) use message::{count, strings};
-pub use probe::{StoredAttempt, StoredMx, StoredProbe, StoredStep};
+pub use probe::{StoredAttempt, StoredMx, StoredProbe, StoredStep, StoredVerdict};
 pub(super) use scope::below_pattern;
 pub use stats::{StoreStats, TableStats};
 pub use unreadable::UnreadablePart;
@@ -172,6 +172,11 @@ impl Reader {
     /// Everything known of one probe, with its state at `now`; `token` is its name.
     pub fn probe(&self, token: &str, now: Timestamp) -> Result<StoredProbe, StoreError> {
         self.consistently(|connection| probe::one(connection, token, now))
+    }
+
+    /// True if the time of a probe came by `now`: [`super::Store::settle_due`] judges it.
+    pub fn has_due_probes(&self, now: Timestamp) -> Result<bool, StoreError> {
+        probe::has_due(&self.connection, now)
     }
 
     /// The names of at most `limit` probes that are waited for at `now`, the next deadline first.

@@ -1,27 +1,43 @@
 //! Probes as they are shown: their state judged at the time of asking.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::super::probe::{EVENTS, duration, read_event};
+use super::super::probe::{EVENTS, Stored, due, duration, read_event};
 use super::super::{StoreError, source};
-use super::message::strings;
+use super::below_pattern;
+use super::message::{count, strings};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::mail::{Address, DomainName};
-use crate::probe::lifecycle::{self, Event, Known, Options, State, Verdict};
+use crate::probe::lifecycle::{Event, Expectation, State, Verdict};
 use crate::summary::{Answer, ProbeRow, ProbeTotals, Query};
 
-/// Probes with their events, the newest first; a probe without events comes once, without one.
-const LIST: &str = "SELECT p.token, p.route, p.rcpt_to, p.sent_at_ms, p.lost_after_ms,
-    e.at_ms, e.event, e.phase, e.code, e.enhanced, e.text, e.message_id, e.is_timed, e.until_ms
-    FROM probe AS p LEFT JOIN probe_event AS e ON e.token = p.token
-    WHERE p.sent_at_ms >= $1 AND p.sent_at_ms < $2 ORDER BY p.sent_at_ms DESC, p.token, e.seq";
-const OPEN: &str = "SELECT token FROM probe WHERE deadline_ms > $1 ORDER BY deadline_ms, token LIMIT $2";
+/// Probes as they were judged last, the newest first.
+const LIST: &str =
+    "SELECT token, route, state, place, moved_to, sent_at_ms, accepted_at_ms, arrived_at_ms, latency_ms,
+    latency_error_ms, reason, contradicts_reply, duplicates, replays, has_clock_step
+    FROM probe WHERE sent_at_ms >= $1 AND sent_at_ms < $2
+    AND ($3 IS NULL OR destination = $3 OR destination LIKE $4 ESCAPE '!') AND ($5 IS NULL OR route = $5)
+    AND ($6 IS NULL OR state = $6 OR deadline_ms <= $7) ORDER BY sent_at_ms DESC, token DESC";
+/// How many of them have which state. With neither domain nor route the index alone answers it.
+const COUNTS: &str = "SELECT state, COUNT(*), MIN(sent_at_ms), MAX(sent_at_ms) FROM probe
+    WHERE sent_at_ms >= $1 AND sent_at_ms < $2 GROUP BY state";
+const SOME_COUNTS: &str = "SELECT state, COUNT(*), MIN(sent_at_ms), MAX(sent_at_ms) FROM probe
+    WHERE sent_at_ms >= $1 AND sent_at_ms < $2
+    AND ($3 IS NULL OR destination = $3 OR destination LIKE $4 ESCAPE '!') AND ($5 IS NULL OR route = $5)
+    GROUP BY state";
+const IS_ASKED: &str = "SELECT 1 FROM probe WHERE token = $1 AND sent_at_ms >= $2 AND sent_at_ms < $3
+    AND ($4 IS NULL OR destination = $4 OR destination LIKE $5 ESCAPE '!') AND ($6 IS NULL OR route = $6)";
+const HAS_DUE: &str = "SELECT 1 FROM probe WHERE deadline_ms <= $1 LIMIT 1";
+const OPEN: &str =
+    "SELECT token, deadline_ms FROM probe WHERE deadline_ms > $1 ORDER BY deadline_ms, token LIMIT $2";
 const ONE: &str = "SELECT token, route, route_number, kind, profile, template_version, mail_from, rcpt_to,
-    header_message_id, sent_at_ms, lost_after_ms FROM probe WHERE token = $1";
+    header_message_id, sent_at_ms, lost_after_ms, expectation, eyes, planned_at_ms, size_bytes, is_dkim_signed
+    FROM probe WHERE token = $1";
+const VERDICTS: &str = "SELECT at_ms, state, place, reason FROM probe_verdict WHERE token = $1 ORDER BY rev";
 const ATTEMPTS: &str =
     "SELECT started_at_ms, ended_at_ms, peer_ip, peer_port, addresses, extensions, tls_version,
     tls_cipher, tls_server_name, tls_verification, queue_id, seq, mx
@@ -54,12 +70,37 @@ pub struct StoredProbe {
     pub sent_at: Timestamp,
     /// How long after its acceptance it is lost.
     pub lost_after: Duration,
+    /// What should become of it.
+    pub expectation: Expectation,
+    /// Who watches where it should arrive.
+    pub eyes: Vec<String>,
+    /// When the schedule meant it to be sent; `None`: sent by hand.
+    pub planned_at: Option<Timestamp>,
+    /// Bytes of the message as sent; `None` where only the token is known.
+    pub size_bytes: Option<u64>,
+    /// True if it is signed with a key of ours.
+    pub is_dkim_signed: bool,
     /// What happened, in the order of writing.
     pub events: Vec<Event>,
     /// What that means at the time of asking.
     pub verdict: Verdict,
+    /// The verdicts so far, in order.
+    pub verdicts: Vec<StoredVerdict>,
     /// How it was handed over, in order.
     pub attempts: Vec<StoredAttempt>,
+}
+
+/// One verdict as it stood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVerdict {
+    /// Since when.
+    pub at: Timestamp,
+    /// The state.
+    pub state: String,
+    /// Where it had arrived.
+    pub place: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// One attempt to hand a probe over.
@@ -142,26 +183,39 @@ pub struct StoredStep {
 
 // ---- List ----
 
-/// One probe of the list while its events come.
-struct Listed {
-    token: String,
-    route: String,
-    rcpt_to: Option<String>,
-    sent_at: Timestamp,
-    lost_after: Duration,
-    known: Known,
+/// The filters of a question as parameters of the statements here.
+struct Filter<'q> {
+    since: i64,
+    until: i64,
+    domain: Option<&'q str>,
+    below: Option<String>,
+    route: Option<&'q str>,
+}
+
+impl<'q> Filter<'q> {
+    fn of(query: &'q Query) -> Self {
+        let domain = query.domain.as_ref().map(crate::mail::DomainName::as_str);
+        Self {
+            since: query.period.since_ms.unwrap_or(i64::MIN),
+            until: query.period.until_ms.unwrap_or(i64::MAX),
+            domain,
+            below: domain.map(below_pattern),
+            route: query.route.as_deref(),
+        }
+    }
 }
 
 /// A row a probe, the newest first unless the question says otherwise.
+///
+/// What was judged last stands in the row. Those whose time came since then are judged here, and nothing is written.
 pub(super) fn probes(
     connection: &Connection,
     query: &Query,
     now: Timestamp,
 ) -> Result<Answer<ProbeRow, ProbeTotals>, StoreError> {
-    let since = query.period.since_ms.unwrap_or(i64::MIN);
-    let until = query.period.until_ms.unwrap_or(i64::MAX);
-    let limit = query.limit.unwrap_or(limits::ANSWER_ROWS);
-    let order = Order::of(query.sort.as_deref());
+    let filter = Filter::of(query);
+    let due: HashMap<String, (Stored, Verdict)> =
+        due(connection, now)?.into_iter().map(|pair| (pair.0.token.clone(), pair)).collect();
     let mut answer = Answer {
         rows: Vec::new(),
         totals: ProbeTotals::default(),
@@ -171,113 +225,205 @@ pub(super) fn probes(
         cut: 0,
         notes: Vec::new(),
     };
-    let mut take = |listed: Listed| {
-        let verdict = lifecycle::verdict(&listed.known, Options { lost_after: listed.lost_after }, now);
-        if !is_asked(query, &listed, verdict.state) {
-            return;
-        }
-        count(&mut answer.totals, verdict.state);
-        // The newest comes first.
-        answer.last = answer.last.or(Some(listed.sent_at));
-        answer.first = Some(listed.sent_at);
-        if order.is_that_of_the_database() && answer.rows.len() >= limit {
-            answer.cut += 1;
-        } else {
-            answer.rows.push(row(listed, &verdict));
-        }
-    };
+    sum(connection, query, &filter, &due, &mut answer)?;
+    let limit = query.limit.unwrap_or(limits::ANSWER_ROWS);
+    let order = Order::of(query.sort.as_deref());
     let mut statement = connection.prepare_cached(LIST)?;
-    let mut rows = statement.query((since, until))?;
-    let mut listed: Option<Listed> = None;
+    let state = query.result.as_deref();
+    let mut rows = statement.query(rusqlite::params![
+        filter.since,
+        filter.until,
+        filter.domain,
+        filter.below,
+        filter.route,
+        state,
+        now.ms(),
+    ])?;
     while let Some(row) = rows.next()? {
-        let token: String = row.get(0)?;
-        if listed.as_ref().is_none_or(|listed| listed.token != token) {
-            let next = Listed {
-                token,
-                route: row.get(1)?,
-                rcpt_to: row.get(2)?,
-                sent_at: Timestamp::from_ms(row.get(3)?),
-                lost_after: duration(row.get(4)?),
-                known: Known::default(),
-            };
-            if let Some(done) = listed.replace(next) {
-                take(done);
-            }
+        if order.is_that_of_the_database() && answer.rows.len() >= limit {
+            break;
         }
-        if let Some(listed) = &mut listed
-            && row.get::<_, Option<i64>>(5)?.is_some()
-        {
-            let known = std::mem::take(&mut listed.known);
-            listed.known = lifecycle::step(known, &read_event(row, 5)?);
+        let mut listed = read_row(row)?;
+        if let Some((_, verdict)) = due.get(&listed.token) {
+            rejudge(&mut listed, verdict);
         }
-    }
-    if let Some(done) = listed {
-        take(done);
+        if state.is_none_or(|word| word == listed.state) {
+            answer.rows.push(listed);
+        }
     }
     order.sort(&mut answer.rows);
-    if answer.rows.len() > limit {
-        answer.cut += u64::try_from(answer.rows.len() - limit).unwrap_or(u64::MAX);
-        answer.rows.truncate(limit);
-    }
+    answer.rows.truncate(limit);
+    answer.cut = answer.totals.probes.saturating_sub(u64::try_from(answer.rows.len()).unwrap_or(u64::MAX));
     Ok(answer)
 }
 
-/// True if the filters let a probe through: its state, and the domain of its recipient.
-fn is_asked(query: &Query, listed: &Listed, state: State) -> bool {
-    let has_state = query.result.as_deref().is_none_or(|word| word == state.as_str());
-    let has_domain = query.domain.as_ref().is_none_or(|domain| {
-        let recipient = listed.rcpt_to.as_deref().and_then(Address::parse);
-        let found: Option<DomainName> = recipient.and_then(|address| address.domain_name());
-        found.is_some_and(|found| found.is_at_or_below(domain))
-    });
-    has_state && has_domain
+/// Counts all that is asked for, by state, and notes the first and the last.
+fn sum(
+    connection: &Connection,
+    query: &Query,
+    filter: &Filter<'_>,
+    due: &HashMap<String, (Stored, Verdict)>,
+    answer: &mut Answer<ProbeRow, ProbeTotals>,
+) -> Result<(), StoreError> {
+    let is_whole = filter.domain.is_none() && filter.route.is_none();
+    let mut statement = connection.prepare_cached(if is_whole { COUNTS } else { SOME_COUNTS })?;
+    let mut rows = if is_whole {
+        statement.query((filter.since, filter.until))?
+    } else {
+        statement.query(rusqlite::params![
+            filter.since,
+            filter.until,
+            filter.domain,
+            filter.below,
+            filter.route
+        ])?
+    };
+    // By state: how many, the first, the last.
+    let mut states: HashMap<String, (u64, i64, i64)> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        states.insert(row.get(0)?, (count(row.get(1)?), row.get(2)?, row.get(3)?));
+    }
+    for (stored, verdict) in due.values() {
+        let is_asked = connection.prepare_cached(IS_ASKED)?.exists(rusqlite::params![
+            stored.token,
+            filter.since,
+            filter.until,
+            filter.domain,
+            filter.below,
+            filter.route
+        ])?;
+        let (before, after) = (stored.state.as_str(), verdict.state.as_str());
+        if !is_asked || before == after {
+            continue;
+        }
+        if let Some(entry) = states.get_mut(before) {
+            entry.0 = entry.0.saturating_sub(1);
+        }
+        let sent_at = verdict.sent_at.unwrap_or(stored.sent_at).ms();
+        let entry = states.entry(after.to_owned()).or_insert((0, sent_at, sent_at));
+        *entry = (entry.0 + 1, entry.1.min(sent_at), entry.2.max(sent_at));
+    }
+    let asked = |word: &str| query.result.as_deref().is_none_or(|asked| asked == word);
+    for (word, (number, first, last)) in states {
+        if number == 0 || !asked(&word) {
+            continue;
+        }
+        answer.totals.probes += number;
+        if let Some(state) = State::parse(&word) {
+            *of_state(&mut answer.totals, state) += number;
+        }
+        let (first, last) = (Timestamp::from_ms(first), Timestamp::from_ms(last));
+        answer.first = Some(answer.first.map_or(first, |known| known.min(first)));
+        answer.last = Some(answer.last.map_or(last, |known| known.max(last)));
+    }
+    Ok(())
 }
 
-/// The row of one probe.
-fn row(listed: Listed, verdict: &Verdict) -> ProbeRow {
-    ProbeRow {
-        token: listed.token,
-        route: listed.route,
-        state: verdict.state.as_str().to_owned(),
-        sent_at: verdict.sent_at.unwrap_or(listed.sent_at),
-        accepted_at: verdict.accepted_at,
-        arrived_at: verdict.arrived_at,
-        latency_ms: verdict.latency.map(|latency| latency.ms),
-        reason: remarks(verdict),
+/// Reads a row of [`LIST`].
+fn read_row(row: &Row<'_>) -> rusqlite::Result<ProbeRow> {
+    let instant =
+        |at: usize| -> rusqlite::Result<_> { Ok(row.get::<_, Option<i64>>(at)?.map(Timestamp::from_ms)) };
+    let remarks = Remarks {
+        moved_to: row.get(4)?,
+        contradicts_reply: row.get(11)?,
+        duplicates: count(row.get(12)?),
+        replays: count(row.get(13)?),
+        has_clock_step: row.get(14)?,
+    };
+    Ok(ProbeRow {
+        token: row.get(0)?,
+        route: row.get(1)?,
+        state: row.get(2)?,
+        place: row.get(3)?,
+        sent_at: Timestamp::from_ms(row.get(5)?),
+        accepted_at: instant(6)?,
+        arrived_at: instant(7)?,
+        latency_ms: row.get(8)?,
+        latency_error_ms: row.get(9)?,
+        reason: remarks.with(row.get(10)?),
+    })
+}
+
+/// Puts a verdict that is not written down yet into the row.
+fn rejudge(row: &mut ProbeRow, verdict: &Verdict) {
+    verdict.state.as_str().clone_into(&mut row.state);
+    row.place = verdict.place.map(|place| place.as_str().to_owned());
+    row.accepted_at = verdict.accepted_at;
+    row.arrived_at = verdict.arrived_at;
+    row.latency_ms = verdict.latency.map(|latency| latency.ms);
+    row.latency_error_ms = verdict.latency.map(|latency| latency.error_ms);
+    let remarks = Remarks {
+        moved_to: verdict.moved_to.map(|place| place.as_str().to_owned()),
+        contradicts_reply: verdict.contradicts_reply,
+        duplicates: verdict.duplicates,
+        replays: verdict.replays,
+        has_clock_step: verdict.has_clock_step,
+    };
+    row.reason = remarks.with(verdict.reason.clone());
+}
+
+/// What is to be said beside the state and its reason.
+struct Remarks {
+    moved_to: Option<String>,
+    contradicts_reply: bool,
+    duplicates: u64,
+    replays: u64,
+    has_clock_step: bool,
+}
+
+impl Remarks {
+    /// The reason with what else is to be said.
+    fn with(self, reason: Option<String>) -> Option<String> {
+        let mut parts: Vec<String> = reason.into_iter().collect();
+        if self.contradicts_reply {
+            parts.push("arrived all the same".to_owned());
+        }
+        match self.moved_to.as_deref() {
+            Some("gone") => parts.push("gone later".to_owned()),
+            Some(place) => parts.push(format!("later in {place}")),
+            None => {}
+        }
+        if self.duplicates > 0 {
+            parts.push(format!("arrived {} times", self.duplicates + 1));
+        }
+        if self.replays > 0 {
+            parts.push(format!("replayed {} times", self.replays));
+        }
+        if self.has_clock_step {
+            parts.push("our clock was set meanwhile, or we slept".to_owned());
+        }
+        if parts.is_empty() { None } else { Some(parts.join("; ")) }
     }
 }
 
-/// The reason of a state with what else is to be said.
-fn remarks(verdict: &Verdict) -> Option<String> {
-    let mut parts: Vec<String> = verdict.reason.iter().cloned().collect();
-    if verdict.contradicts_reply {
-        parts.push("arrived all the same".to_owned());
-    }
-    if verdict.duplicates > 0 {
-        parts.push(format!("arrived {} times", verdict.duplicates + 1));
-    }
-    if verdict.replays > 0 {
-        parts.push(format!("replayed {} times", verdict.replays));
-    }
-    if parts.is_empty() { None } else { Some(parts.join("; ")) }
-}
-
-/// Counts one probe.
-fn count(totals: &mut ProbeTotals, state: State) {
-    totals.probes += 1;
-    *match state {
+/// The count of one state.
+const fn of_state(totals: &mut ProbeTotals, state: State) -> &mut u64 {
+    match state {
+        State::Planned => &mut totals.planned,
         State::Sending => &mut totals.sending,
         State::Deferred => &mut totals.deferred,
         State::Refused => &mut totals.refused,
         State::InDoubt => &mut totals.in_doubt,
         State::Accepted => &mut totals.accepted,
+        State::InTransit => &mut totals.in_transit,
+        State::Overdue => &mut totals.overdue,
+        State::Delayed => &mut totals.delayed,
+        State::Held => &mut totals.held,
         State::Arrived => &mut totals.arrived,
+        State::Bounced => &mut totals.bounced,
         State::Lost => &mut totals.lost,
         State::Late => &mut totals.late,
-        State::Bounced => &mut totals.bounced,
-        State::Delayed => &mut totals.delayed,
+        State::Unobserved => &mut totals.unobserved,
         State::Delivered => &mut totals.delivered,
-    } += 1;
+        State::AsExpected => &mut totals.as_expected,
+        State::Escaped => &mut totals.escaped,
+        State::Cancelled => &mut totals.cancelled,
+    }
+}
+
+/// True if a probe's time came by `now`.
+pub(super) fn has_due(connection: &Connection, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(connection.prepare_cached(HAS_DUE)?.exists([now.ms()])?)
 }
 
 /// The order of rows: a column, and whether it falls.
@@ -313,10 +459,12 @@ impl<'q> Order<'q> {
                 "token" => Ok(a.token.cmp(&b.token)),
                 "route" => Ok(a.route.cmp(&b.route)),
                 "state" => Ok(a.state.cmp(&b.state)),
+                "place" => both(a.place.as_ref(), b.place.as_ref()),
                 "sent_at" => Ok(a.sent_at.cmp(&b.sent_at)),
                 "accepted_at" => both(a.accepted_at, b.accepted_at),
                 "arrived_at" => both(a.arrived_at, b.arrived_at),
                 "latency_ms" => both(a.latency_ms, b.latency_ms),
+                "latency_error_ms" => both(a.latency_error_ms, b.latency_error_ms),
                 "reason" => both(a.reason.as_ref(), b.reason.as_ref()),
                 _ => Ok(Ordering::Equal),
             };
@@ -342,25 +490,47 @@ fn both<T: Ord>(a: Option<T>, b: Option<T>) -> Result<Ordering, Ordering> {
 
 /// Probes whose state time alone may still change, the next deadline first.
 pub(super) fn open(connection: &Connection, now: Timestamp, limit: usize) -> Result<Vec<String>, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(OPEN)?;
-    let tokens = statement.query_map((now.ms(), limit), |row| row.get(0))?;
-    Ok(tokens.collect::<Result<_, _>>()?)
+    let rows = statement.query_map((now.ms(), most), |row| Ok((row.get(1)?, row.get(0)?)))?;
+    let mut open: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+    for (stored, verdict) in due(connection, now)? {
+        if let Some(next_at) = verdict.next_at.filter(|_| verdict.state.is_open()) {
+            open.push((next_at.ms(), stored.token));
+        }
+    }
+    open.sort();
+    open.truncate(limit);
+    Ok(open.into_iter().map(|(_, token)| token).collect())
 }
 
-/// One probe with its events and attempts.
+/// One probe with its events, verdicts and attempts.
 pub(super) fn one(connection: &Connection, token: &str, now: Timestamp) -> Result<StoredProbe, StoreError> {
+    let missing = || StoreError::NotFound(format!("probe {token}"));
+    let stored = Stored::read(connection, token)?.ok_or_else(missing)?;
+    let verdict = stored.judge(connection, now)?;
     let mut probe = connection
         .prepare_cached(ONE)?
-        .query_row([token], read_one)
+        .query_row([token], |row| read_one(row, verdict))
         .optional()?
-        .ok_or_else(|| StoreError::NotFound(format!("probe {token}")))?;
+        .ok_or_else(missing)?;
     probe.events = {
         let mut statement = connection.prepare_cached(EVENTS)?;
-        let events = statement.query_map([token], |row| read_event(row, 0))?;
+        let events = statement.query_map([token], read_event)?;
         events.collect::<Result<_, _>>()?
     };
-    probe.verdict = lifecycle::judge(&probe.events, Options { lost_after: probe.lost_after }, now);
+    probe.verdicts = {
+        let mut statement = connection.prepare_cached(VERDICTS)?;
+        let verdicts = statement.query_map([token], |row| {
+            Ok(StoredVerdict {
+                at: Timestamp::from_ms(row.get(0)?),
+                state: row.get(1)?,
+                place: row.get(2)?,
+                reason: row.get(3)?,
+            })
+        })?;
+        verdicts.collect::<Result<_, _>>()?
+    };
     let mut statement = connection.prepare_cached(ATTEMPTS)?;
     let attempts = statement.query_map([token], |row| Ok((read_attempt(row)?, row.get::<_, i64>(11)?)))?;
     for attempt in attempts {
@@ -380,9 +550,9 @@ pub(super) fn one(connection: &Connection, token: &str, now: Timestamp) -> Resul
     Ok(probe)
 }
 
-/// Reads a row of [`ONE`], without events.
-fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredProbe> {
-    let lost_after = duration(row.get(10)?);
+/// Reads a row of [`ONE`], without what hangs on it.
+fn read_one(row: &Row<'_>, verdict: Verdict) -> rusqlite::Result<StoredProbe> {
+    let word: String = row.get(11)?;
     Ok(StoredProbe {
         token: row.get(0)?,
         route: row.get(1)?,
@@ -394,9 +564,15 @@ fn read_one(row: &Row<'_>) -> rusqlite::Result<StoredProbe> {
         rcpt_to: row.get(7)?,
         message_id: row.get(8)?,
         sent_at: Timestamp::from_ms(row.get(9)?),
-        lost_after,
+        lost_after: duration(row.get(10)?),
+        expectation: Expectation::parse(&word).unwrap_or_default(),
+        eyes: strings(row.get_ref(12)?.as_str()?),
+        planned_at: row.get::<_, Option<i64>>(13)?.map(Timestamp::from_ms),
+        size_bytes: row.get::<_, Option<i64>>(14)?.map(count),
+        is_dkim_signed: row.get(15)?,
         events: Vec::new(),
-        verdict: lifecycle::judge(&[], Options { lost_after }, Timestamp::from_ms(0)),
+        verdict,
+        verdicts: Vec::new(),
         attempts: Vec::new(),
     })
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::super::reprocess::{mark_one, remove_derived, settle_removed};
 use super::super::writer::{Work, Writer};
-use super::super::{MessageId, Reader, StoreError, raw};
+use super::super::{MessageId, Reader, StoreError, probe, raw};
 use super::erase_plan::ErasePlan;
 use super::naming::{self, NamingText};
 use super::{in_slices, others, prune, rows, slice_time, space};
@@ -32,7 +32,6 @@ const IS_SHARED: &str = "SELECT 1 FROM message AS o JOIN message AS m ON m.sha25
     WHERE m.message_id = $1 AND o.message_id <> $1 AND o.raw_id = m.raw_id AND o.status <> 'pending' LIMIT 1";
 const COPIES: &str = "SELECT duplicate_of, message_id FROM message
     WHERE status = 'duplicate' AND kind IN ('bounce', 'reply', 'other') AND duplicate_of IS NOT NULL";
-const FORGET_EVENTS: &str = "DELETE FROM probe_event WHERE message_id = $1";
 const DOMAIN: &str = "SELECT domain_id FROM domain WHERE name = $1";
 const NEXT_REPORT: &str = "SELECT day, report_id, status, records FROM report WHERE domain_id = $1
     ORDER BY day, report_id LIMIT 1";
@@ -99,7 +98,7 @@ fn erase_all(writer: &Writer, reader: &Reader, plan: &ErasePlan) -> Result<Erase
                 if is_whole {
                     let removed = remove_derived(work, id)?;
                     settle_removed(work, &removed, id)?;
-                    work.connection.prepare_cached(FORGET_EVENTS)?.execute([id.0])?;
+                    probe::take_out(work, id)?;
                     rows::remove_message(work, id, &children)?;
                     // What was known by this one alone is read again.
                     for copy in copies {

@@ -223,6 +223,8 @@ fn probes() -> Answer<ProbeRow, ProbeTotals> {
         token: "mfq3aaaaaaaaaaaaaaaaaaaaaa".to_owned(),
         route: "hq-m365".to_owned(),
         state: state.to_owned(),
+        place: None,
+        latency_error_ms: None,
         sent_at: at(7_200),
         accepted_at: Some(at(7_201)),
         arrived_at: latency_ms.map(|ms| Timestamp::from_ms(at(7_200).ms() + ms)),
@@ -390,10 +392,13 @@ fn json_names_are_the_contract() {
             "reporters",
             "org_name email reports messages dmarc_pass dmarc_fail tls_reports failure_reports deviations first last",
         ),
-        ("probes", "token route state sent_at accepted_at arrived_at latency_ms reason"),
+        (
+            "probes",
+            "token route state sent_at accepted_at arrived_at latency_ms reason place latency_error_ms",
+        ),
         (
             "messages",
-            "id received_at origin kind status reason deviations peer_ip peer_source relay_ip helo tls_version mail_from rcpt_to message_id subject size_bytes trust",
+            "id received_at origin kind status reason deviations peer_ip peer_source relay_ip helo tls_version mail_from rcpt_to message_id header_from subject size_bytes trust",
         ),
     ];
     let mut seen = 0;

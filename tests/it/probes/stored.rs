@@ -8,11 +8,12 @@ use mailsonde::classify::MessageKind;
 use mailsonde::clock::Timestamp;
 use mailsonde::mail::{Address, Body, DomainName, Envelope, MessageId, Origin, Purpose, ReversePath};
 use mailsonde::probe::compose::TEMPLATE_VERSION;
-use mailsonde::probe::lifecycle::State;
+use mailsonde::probe::lifecycle::{Expectation, Seen, State};
 use mailsonde::probe::token::{KeyRing, Kind, Token};
 use mailsonde::smtp::submit::{Cause, Fault, HandOver, Outcome, Phase, Reply, Step, TlsFacts, Verification};
 use mailsonde::store::{
-    MessageRef, MessageStatus, NewMessage, NewProbe, Reading, ReprocessFilter, Sighting, Store, StoreError,
+    MessageRef, MessageStatus, NewMessage, NewProbe, Reading, ReprocessFilter, SINK_EYE, Sighting, Store,
+    StoreError,
 };
 use mailsonde::summary::{Period, ProbeTotals, Query, Trust};
 
@@ -33,6 +34,10 @@ impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("t.db"), crate::store::options()).unwrap();
+        // Our eyes were open all the time.
+        let day = Duration::from_secs(86_400);
+        store.note_look(SINK_EYE, at(-1_000), day, None).unwrap();
+        store.note_look(SINK_EYE, at(100_000), day, None).unwrap();
         Self { store, ring: KeyRing::with_id(1, &[9; 32]).unwrap(), _folder: folder }
     }
 
@@ -54,8 +59,18 @@ impl Fixture {
             mail_from: ReversePath::Null,
             rcpt_to: Address::parse(to).unwrap(),
             message_id: format!("<{token}@example.org>"),
-            sent_at: at(after),
+            destination: Address::parse(to).unwrap().domain_name().map(|name| name.as_str().to_owned()),
+            size_bytes: 1_000,
+            is_dkim_signed: false,
+            mx_host: None,
+            expectation: Expectation::Arrives,
+            within: None,
+            overdue_after: LOST_AFTER,
             lost_after: LOST_AFTER,
+            eyes: vec![SINK_EYE.to_owned()],
+            has_bounce_path: true,
+            planned_at: None,
+            sent_at: at(after),
         };
         self.store.begin_probe(probe).unwrap();
         token
@@ -107,7 +122,7 @@ impl Fixture {
 
     fn sighting(&self, counter: u32, is_arrival: bool) -> Sighting {
         let (clear, token) = self.token(counter);
-        Sighting { token, clear, is_arrival, is_timed: true, reason: None }
+        Sighting { token, clear, is_arrival, is_timed: true, seen: Seen::default(), reason: None }
     }
 
     /// State, latency and reason of one probe at an instant.
@@ -275,7 +290,7 @@ fn open_probes_are_those_that_time_may_change() {
     f.store.finish_probe(&three, hand_over(8, Outcome::InDoubt(Fault::Closed))).unwrap();
     assert_eq!(open(10), [two.as_str(), &one], "the deadline runs from the acceptance");
     assert_eq!(open(65), [one.as_str()]);
-    assert!(open(69).is_empty());
+    assert!(open(69).is_empty(), "lost");
     f.receive(9, vec![f.sighting(1, true)]);
     assert_eq!(open(10), [two.as_str()]);
     // Sent again after it was put off.

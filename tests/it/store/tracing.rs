@@ -2,6 +2,7 @@
 
 use mailsonde::classify::MessageKind;
 use mailsonde::mail::{Address, MessageId, PeerSource, ReversePath};
+use mailsonde::probe::lifecycle::Seen;
 use mailsonde::probe::token::{KeyRing, Kind};
 use mailsonde::store::{MessageRef, MessageStatus, ReadBounce, ReprocessFilter, Sighting, Store, StoreError};
 use mailsonde::summary::{AddressPattern, Query, Trace, Trust};
@@ -176,8 +177,14 @@ fn mails_about_one_probe() {
         let mut reading = reading(Trust::Imported, Vec::new());
         reading.kind = MessageKind::Probe;
         reading.message_id = Some("p@us".to_owned());
-        reading.probes =
-            vec![Sighting { token: token.clone(), clear, is_arrival: true, is_timed: true, reason: None }];
+        reading.probes = vec![Sighting {
+            token: token.clone(),
+            clear,
+            is_arrival: true,
+            is_timed: true,
+            seen: Seen::default(),
+            reason: None,
+        }];
         store.finish(MessageRef::New(Box::new(mail("probe", 1))), reading).unwrap().message_id
     };
     let notice = {
