@@ -18,7 +18,7 @@ use crate::daemon::probe::send_probe;
 use crate::mail::MessageId;
 use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What};
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
-use crate::store::{Store, StoreError, StoredProbe};
+use crate::store::{Store, StoreError, StoredMx, StoredProbe};
 
 /// The columns of `probe routes`.
 pub static ROUTES: &[Column<RouteSettings>] = &[
@@ -305,10 +305,20 @@ fn happenings(probe: &StoredProbe) -> Vec<Happening> {
             let took_ms = i64::try_from(step.took.as_millis()).ok();
             all.push((1, Happening { at, what: step.phase.clone(), text, took_ms }));
         }
+        all.extend(attempt.mx.iter().map(|mx| (1, of_mx(mx, attempt.ended_at))));
     }
     // Within one millisecond: the begin, the steps, the outcome.
     all.sort_by_key(|(rank, happening)| (happening.at, *rank));
     all.into_iter().map(|(_, happening)| happening).collect()
+}
+
+/// One MX host of an attempt, at the attempt's end.
+fn of_mx(mx: &StoredMx, at: Timestamp) -> Happening {
+    let StoredMx { host, preference, address, mta_sts, dane, fault } = mx;
+    let address = address.as_deref().unwrap_or("not tried");
+    let fault = fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    let text = format!("{preference} {host} ({address}): MTA-STS {mta_sts}; DANE {dane}{fault}");
+    Happening { at, what: "mx".to_owned(), text: Some(text), took_ms: None }
 }
 
 /// One event, with its rank within a millisecond.

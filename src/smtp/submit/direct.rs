@@ -282,11 +282,13 @@ pub async fn deliver(options: &DirectOptions, means: Means<'_>, submission: Subm
         },
         failures: Vec::new(),
         sessions: 0,
+        ended: None,
     };
     let outcome = delivery.run(means).await;
+    let ended = delivery.ended.unwrap_or_else(|| clock::instant() - started);
     let mut record = delivery.last;
     record.outcome = outcome;
-    record.ended_at = record.started_at.after(clock::instant() - started);
+    record.ended_at = record.started_at.after(ended);
     record
 }
 
@@ -303,6 +305,8 @@ struct Delivery<'d> {
     failures: Vec<Outcome>,
     /// Sessions so far.
     sessions: usize,
+    /// When the outcome of the last one was known, from the beginning on: its goodbye does not count.
+    ended: Option<Duration>,
 }
 
 /// What follows a session.
@@ -504,8 +508,11 @@ impl Delivery<'_> {
         };
         let aim = Aim { address: SocketAddr::new(address, self.options.port), guard };
         loop {
+            let began = clock::instant() - self.started;
             let session = hand_over(&options, Some(aim), self.submission).await;
             self.sessions += 1;
+            let took = session.ended_at.ms_since(session.started_at);
+            self.ended = Some(began + Duration::from_millis(u64::try_from(took).unwrap_or_default()));
             let what_follows = next(&session.outcome, options.tls == TlsMode::IfOffered);
             let fault = (what_follows != Next::Done).then(|| cause_of(&session.outcome));
             let tried = MxTried {

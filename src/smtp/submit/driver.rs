@@ -458,6 +458,8 @@ impl Session<'_> {
             String::from_utf8_lossy(self.pending.get(..limits::REPLY_TEXT_CHARS).unwrap_or(&self.pending));
         let raw = redact(raw.escape_default().to_string(), &self.told);
         let reply = self.receive(Duration::ZERO).await.ok();
+        // What was about to be sent stays unsent.
+        record.due.clear();
         record.step(phase, reply.clone(), began);
         dialogue.on_early(phase, reply, raw);
         true

@@ -11,12 +11,17 @@ use mailsonde::dns_health::gather::{Fetching, PolicyFetch};
 use mailsonde::mail::{Address, ReversePath};
 use mailsonde::smtp::submit::direct::sts::StsPolicies;
 use mailsonde::smtp::submit::direct::{DirectOptions, Family, Means, deliver, routes_of};
-use mailsonde::smtp::submit::{Fault, HandOver, Outcome, Submission, Timeouts, Verify};
+use mailsonde::smtp::submit::{
+    Cause, DsnRequest, Fault, HandOver, Outcome, Phase, Submission, Timeouts, Verify,
+};
 use tokio::net::TcpListener;
 
 use super::scripted::{Do, say, serve_on};
 use crate::support::dns::{Asked, DnsServer};
+use crate::support::peer::Peer;
+use crate::support::postfix::{self, Postfix};
 use crate::support::shared;
+use crate::support::sink::{TestSink, eventually};
 use crate::support::tls::{Authority, Identity};
 
 /// Long enough for a loaded machine.
@@ -693,4 +698,73 @@ async fn broken_tls_is_passed_by_only_where_nobody_demands_tls() {
     let hosts = vec![Host::new("127.0.0.2", vec![garbage.clone()]), Host::new("127.0.0.3", vec![garbage])];
     let hand_over = play(TWO, hosts, |options| options.requires_tls = true).await;
     assert!(told(&hand_over).0.starts_with("deferred tls: "), "{:?}", told(&hand_over));
+}
+
+// ---- Real far ends ----
+
+/// The zone of a domain whose one MX host is on loopback.
+fn at_loopback() -> ZoneResolver {
+    ZoneResolver::parse(
+        ". SOA ns.test. h.test. 1 60 60 60 60
+multi.example.   MX 10 a.multi.example.
+a.multi.example. A 127.0.0.1
+",
+    )
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mailin_embedded_as_an_mx_host() {
+    let Some(peer) = tokio::task::spawn_blocking(Peer::start).await.unwrap() else { return };
+    let resolver = at_loopback();
+    let (mail_from, rcpt_to) = (
+        ReversePath::Address(Address::parse("probe@example.org").unwrap()),
+        Address::parse("u@multi.example").unwrap(),
+    );
+    let message = b"Subject: t\r\n\r\n.dot\r\n";
+    let submission = Submission { mail_from: &mail_from, rcpt_to: &rcpt_to, message, needs_smtputf8: false };
+    let means = Means { resolver: &resolver, policies: None };
+    let hand_over = deliver(&options(peer.address.port()), means, submission).await;
+    assert!(matches!(hand_over.outcome, Outcome::Accepted(_)), "{hand_over:#?}");
+    assert_eq!(told(&hand_over).1, ["a.multi.example 127.0.0.1: last word"]);
+    // It takes no null reverse-path, although it must (RFC 5321 §4.5.5): refused, and told word for word.
+    let hand_over = send(&options(peer.address.port()), means, "u@multi.example").await;
+    assert!(matches!(hand_over.outcome, Outcome::Refused(Phase::Mail, Cause::Reply(_))), "{hand_over:#?}");
+}
+
+/// A notice of failure by Postfix, asked for by us: with our ENVID and the original recipient, and the header only.
+#[tokio::test(flavor = "multi_thread")]
+async fn postfix_as_an_mx_host_is_asked_for_notices() {
+    if !postfix::is_usable() {
+        return;
+    }
+    let sink = TestSink::start();
+    let next = sink.address();
+    let relay = tokio::task::spawn_blocking(move || Postfix::start(next, "")).await.unwrap();
+    let resolver = at_loopback();
+    let options = DirectOptions {
+        dsn: Some(DsnRequest { envid: "mf+envid=1".to_owned() }),
+        ..options(relay.smtp.port())
+    };
+    let mail_from = ReversePath::Address(Address::parse("dmarc@example.com").unwrap());
+    let rcpt_to = Address::parse("nobody+x@multi.example").unwrap();
+    let message = b"Subject: t\r\nFrom: a@example.org\r\n\r\nthe body stays away\r\n";
+    let submission = Submission { mail_from: &mail_from, rcpt_to: &rcpt_to, message, needs_smtputf8: false };
+    let hand_over = deliver(&options, Means { resolver: &resolver, policies: None }, submission).await;
+    assert!(matches!(hand_over.outcome, Outcome::Accepted(_)), "{hand_over:#?}");
+    assert!(hand_over.queue_id.is_some(), "{hand_over:#?}");
+    let sent: Vec<&str> = hand_over.steps.iter().filter_map(|step| step.sent.as_deref()).collect();
+    let rcpt = "RCPT TO:<nobody+x@multi.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;nobody+2Bx@multi.example";
+    assert!(sent.contains(&rcpt), "{sent:#?}");
+    let notice = tokio::task::spawn_blocking(move || {
+        eventually("the notice comes back", || !sink.inbox.stored().is_empty());
+        let stored = sink.inbox.stored();
+        String::from_utf8_lossy(&stored[0].bytes).into_owned()
+    })
+    .await
+    .unwrap();
+    assert!(notice.contains("Original-Envelope-Id: mf+envid=1"), "{notice}");
+    assert!(notice.contains("Original-Recipient: rfc822;nobody+x@multi.example"), "{notice}");
+    assert!(notice.contains("Subject: t") && !notice.contains("the body stays away"), "{notice}");
+    drop(relay);
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use mailsonde::classify::MessageKind;
 use mailsonde::clock::Timestamp;
+use mailsonde::dns_health::mta_sts::Mode;
 use mailsonde::mail::{Address, Body, DomainName, Envelope, MessageId, Origin, Purpose, ReversePath};
 use mailsonde::probe::compose::TEMPLATE_VERSION;
 use mailsonde::probe::lifecycle::{Expectation, Seen, State};
 use mailsonde::probe::token::{KeyRing, Kind, Token};
+use mailsonde::smtp::submit::direct::{DaneResult, MxTried, StsFit, StsResult};
 use mailsonde::smtp::submit::{Cause, Fault, HandOver, Outcome, Phase, Reply, Step, TlsFacts, Verification};
 use mailsonde::store::{
     MessageRef, MessageStatus, NewMessage, NewProbe, Reading, ReprocessFilter, SINK_EYE, Sighting, Store,
@@ -352,6 +354,19 @@ fn everything_of_one_probe() {
         took: Duration::from_secs(1),
         fault: Some("refused".to_owned()),
     }];
+    let mx = |host: &str, address: Option<&str>, fault: Option<&str>| MxTried {
+        host: host.to_owned(),
+        preference: 10,
+        address: address.map(|text| text.parse().unwrap()),
+        sts: StsResult::With {
+            mode: Mode::Enforce,
+            id: "7".to_owned(),
+            fit: StsFit::Fails("no TLS".to_owned()),
+        },
+        dane: DaneResult::None("no TLSA record"),
+        fault: fault.map(ToOwned::to_owned),
+    };
+    first.mx = vec![mx("a.example", None, Some("no TLS")), mx("b.example", Some("2001:db8::1"), None)];
     f.store.finish_probe(&token, first).unwrap();
     f.store.begin_probe_again(&token, at(10)).unwrap();
     f.store.finish_probe(&token, hand_over(10, Outcome::Accepted(reply("250 ok")))).unwrap();
@@ -364,7 +379,16 @@ fn everything_of_one_probe() {
     let events: Vec<_> = probe.events.iter().map(|event| event.what.as_str()).collect();
     assert_eq!(events, ["sending", "deferred", "sending", "accepted"]);
     assert_eq!(probe.attempts[0].addresses, ["192.0.2.1:25: refused"]);
+    let stored_mx = &probe.attempts[0].mx;
+    let told: Vec<(&str, u16, Option<&str>, Option<&str>)> = stored_mx
+        .iter()
+        .map(|mx| (mx.host.as_str(), mx.preference, mx.address.as_deref(), mx.fault.as_deref()))
+        .collect();
+    assert_eq!(told, [("a.example", 10, None, Some("no TLS")), ("b.example", 10, Some("2001:db8::1"), None)]);
+    assert_eq!(stored_mx[0].mta_sts, "enforce, id 7: fails: no TLS");
+    assert_eq!(stored_mx[1].dane, "none: no TLSA record");
     let last = &probe.attempts[1];
+    assert!(last.mx.is_empty());
     assert_eq!(last.peer.as_deref(), Some("[2001:db8::1]:25"));
     assert_eq!(last.tls_verification.as_deref(), Some("not checked"));
     assert_eq!((last.queue_id.as_deref(), last.extensions.len()), (Some("4f7q"), 1));

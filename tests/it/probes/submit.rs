@@ -117,8 +117,14 @@ async fn a_probe_is_handed_over_byte_for_byte() {
 async fn every_phase_refused_put_off_dropped_stalled_or_garbled() {
     for (phase, ..) in phases() {
         let is_dot = phase == Phase::Dot;
-        for (code, is_refused) in [("554 5.7.1 go away", true), ("451 4.3.0 later", false)] {
-            let server = serve(session_with(phase, vec![say(code), Do::Hear("QUIT")])).await;
+        for (code, is_refused, closes) in [
+            ("554 5.7.1 go away", true, false),
+            ("451 4.3.0 later", false, false),
+            // RFC 5321 §3.8: it closes at once.
+            ("421 4.3.2 shutting down", false, true),
+        ] {
+            let goodbye = if closes { vec![] } else { vec![Do::Hear("QUIT")] };
+            let server = serve(session_with(phase, [vec![say(code)], goodbye].concat())).await;
             let hand_over = send(&options(&server), Profile::Plain).await;
             match (&hand_over.outcome, is_refused) {
                 (Outcome::Refused(at, Cause::Reply(reply)), true)
@@ -204,7 +210,7 @@ async fn servers_that_speak_before_their_turn() {
             let Outcome::Deferred(at, cause) = &hand_over.outcome else { panic!("{hand_over:#?}") };
             assert_eq!((*at, format!("deferred: {cause}")), (next, want.to_owned()), "{phase:?} {early}");
             let last = hand_over.steps.last().unwrap();
-            assert_eq!(last.phase, next, "{phase:?}: nothing was sent after it");
+            assert_eq!((last.phase, &last.sent), (next, &None), "{phase:?}: nothing was sent after it");
         }
     }
     // Said while the message is on its way: a refusal is the server's last word, a success is none.
