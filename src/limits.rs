@@ -336,12 +336,30 @@ pub const PROBE_DELAY: Duration = Duration::from_secs(6 * 24 * 3600);
 pub const PROBES_PER_DESTINATION_HOUR: u32 = 60;
 /// Probes in all in an hour, unless configured.
 pub const PROBES_PER_HOUR: u32 = 600;
+/// Shortest interval of scheduled probes of one kind to systems of one's own.
+pub const PROBE_LEAST_INTERVAL_OWN: Duration = Duration::from_secs(300);
+/// Shortest interval of scheduled probes of one kind to other people's systems.
+pub const PROBE_LEAST_INTERVAL_FOREIGN: Duration = Duration::from_secs(1_800);
+/// Wait until the file that stops all probes is looked for again.
+pub const PROBE_LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Wait until a domain is asked again for its leave, where it gave none or DNS did not say.
+pub const PROBE_LEAVE_AGAIN: Duration = Duration::from_secs(300);
+/// How long what we look like to receivers holds once it was looked at.
+pub const PROBE_LOOK_HOLDS: Duration = Duration::from_secs(24 * 3_600);
+/// The same where something was wrong or not known: it may have been mended.
+pub const PROBE_LOOK_OPEN_HOLDS: Duration = Duration::from_secs(300);
+/// Questions to DNS for one look at ourselves, or for the leave of some domains; a usual look asks 15.
+pub const PROBE_LOOK_QUESTIONS: usize = 200;
+/// Time for one look at ourselves, or for asking for leave.
+pub const PROBE_LOOK_TIME: Duration = Duration::from_secs(20);
+/// Wait for one connection that shows whether our port 25 is open.
+pub const PROBE_PORT25_WAIT: Duration = Duration::from_secs(5);
+/// MX addresses that are tried to see whether our port 25 is open.
+pub const PROBE_PORT25_ADDRESSES: usize = 4;
 /// Period over which what is promised of a route is looked at, unless configured.
 pub const SLO_WINDOW: Duration = Duration::from_secs(28 * 24 * 3_600);
 /// How long a probe that is made to be stopped is waited for, unless configured.
 pub const PROBE_NEGATIVE_WITHIN: Duration = Duration::from_secs(600);
-/// Value of a header field that a user adds to probes, bytes: one line (RFC 5322 §2.1.1) with its name.
-pub const PROBE_HEADER_VALUE_BYTES: usize = 900;
 /// Shortest interval of a schedule of probes.
 pub const PROBE_EVERY_LEAST: Duration = Duration::from_secs(10);
 /// How long a new series of probes is sent at half its rate: receivers distrust who starts at once.

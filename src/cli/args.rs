@@ -270,11 +270,48 @@ Examples:
 Examples:
   mailsonde probe show mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2")]
     Show(ProbeShowArguments),
-    /// The routes of the configuration
+    /// The routes of the configuration, or what stands in their way
     #[command(after_help = "\
 Examples:
-  mailsonde probe routes")]
-    Routes,
+  mailsonde probe routes
+  mailsonde probe routes --check                   consent, leave, and what receivers see of us
+  mailsonde probe routes hq --check --zone candidate.zone
+
+Exit code 1 if --check finds what would stop a probe.")]
+    Routes(ProbeRoutesArguments),
+    /// What the schedule can detect, and the load that it makes
+    #[command(after_help = "\
+Examples:
+  mailsonde probe plan
+  mailsonde probe plan --loss 1% --within 1d       which interval shows such a loss
+
+Exit code 1 if --loss is given and a route with an interval would miss it.")]
+    Plan(ProbePlanArguments),
+}
+
+/// `probe routes`.
+#[derive(Debug, Clone, Args)]
+pub struct ProbeRoutesArguments {
+    /// The routes [without any: all]
+    #[arg(value_name = "ROUTE")]
+    pub routes: Vec<String>,
+    /// Ask DNS for leave and for what receivers see of us
+    #[arg(long)]
+    pub check: bool,
+    /// Answer from this zone file instead of the network
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub zone: Option<PathBuf>,
+}
+
+/// `probe plan`.
+#[derive(Debug, Clone, Args)]
+pub struct ProbePlanArguments {
+    /// The loss that is to show, such as 1%
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub loss: Option<u32>,
+    /// Within how long it is to show, such as 1h [default: 1d]
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "loss")]
+    pub within: Option<std::time::Duration>,
 }
 
 /// `probe send`.
@@ -694,6 +731,13 @@ Examples:
 Examples:
   mailsonde config example > mailsonde.toml")]
     Example,
+}
+
+/// Reads a share in percent, in millionths.
+fn percent(text: &str) -> Result<u32, String> {
+    crate::config::file::parse_percent(text.trim_end_matches('%'))
+        .filter(|share| (1..=1_000_000).contains(share))
+        .ok_or_else(|| "write a share above 0 and at most 100, such as 1%".to_owned())
 }
 
 /// Reads a duration for clap.

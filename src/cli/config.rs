@@ -10,8 +10,10 @@ use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::example::EXAMPLE;
 use crate::config::places;
+use crate::config::probes::remarks;
 use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
 use crate::daemon::probe_parts;
+use crate::daemon::manners::whose;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.
@@ -51,6 +53,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let head = Head { view: "config", title: "Configuration in force", is_timeless: true, ..Head::default() };
     let mut sheet = Sheet::of_rows(head, COLUMNS, &rows);
     sheet.notes.clone_from(&settings.notes);
+    sheet.notes.extend(remarks(&settings, |route| whose(&settings, route)));
     if settings.recipients.is_empty() {
         sheet.notes.push("no [[recipient]]: `serve` would refuse all mail".to_owned());
     }

@@ -1,4 +1,10 @@
-//! `probe send`, `probe routes`, `probe list` and `probe show`.
+//! `probe send`, `probe routes`, `probe plan`, `probe list` and `probe show`.
+
+mod look;
+mod plan;
+
+pub use look::CHECKED;
+pub use plan::PLAN;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -6,7 +12,10 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::args::{FilterArguments, Format, ProbeSendArguments, ProbeShowArguments, View};
+use crate::cli::args::{
+    FilterArguments, Format, ProbePlanArguments, ProbeRoutesArguments, ProbeSendArguments,
+    ProbeShowArguments, View,
+};
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::report::{Printer, Question};
@@ -74,15 +83,37 @@ pub static ROUTES: &[Column<RouteSettings>] = &[
     ),
 ];
 
-/// Lists the routes of the configuration.
-pub fn routes(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
+/// Says what the schedule can detect.
+pub fn plan(context: &Context, arguments: &ProbePlanArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    plan::run(context, arguments, out)
+}
+
+/// Lists the routes of the configuration, or checks them.
+pub fn routes(
+    context: &Context,
+    arguments: &ProbeRoutesArguments,
+    out: &mut dyn Write,
+) -> Result<Exit, Failure> {
+    if arguments.check {
+        return look::check(context, arguments, out);
+    }
     let settings = context.settings()?;
+    let names = || settings.routes.iter().map(|route| route.name.as_str());
+    for name in &arguments.routes {
+        settings.route(name).ok_or_else(|| unknown_word("route", name, names()))?;
+    }
+    let is_meant =
+        |route: &&RouteSettings| arguments.routes.is_empty() || arguments.routes.contains(&route.name);
+    let routes: Vec<RouteSettings> = settings.routes.iter().filter(is_meant).cloned().collect();
     let head = Head { view: "routes", title: "Routes of probes", is_timeless: true, ..Head::default() };
-    let mut sheet = Sheet::of_rows(head, ROUTES, &settings.routes);
+    let mut sheet = Sheet::of_rows(head, ROUTES, &routes);
     if settings.routes.is_empty() {
         sheet
             .notes
             .push("the configuration has no [route.NAME]; `mailsonde config example` shows one".to_owned());
+    }
+    if let Some(keys) = keys::load_existing(&settings.store_path)? {
+        sheet.notes.push(look::installation_note(&keys.installation_id()));
     }
     context.output.print(&sheet, &TimeZone::UTC, out)?;
     Ok(Exit::Fine)

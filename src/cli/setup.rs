@@ -17,11 +17,14 @@ use crate::cli::dns::{read_name, resolver_of, wait};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Settings;
 use crate::daemon::dns_checks::nonce;
+use crate::daemon::keys;
+use crate::daemon::manners::leave_domains;
 use crate::dns::{Answers, Budget, Name, Resolve, settle};
 use crate::dns_health::facts::Mailboxes;
 use crate::dns_health::setup::{Item, Wishes, plan};
 use crate::limits;
 use crate::mail::Address;
+use crate::probe::manners::record_name;
 use crate::render::setup::{SETUP, SETUP_TOTALS, SetupTotals, write_text, write_zone};
 use crate::render::{Head, Sheet};
 
@@ -133,6 +136,7 @@ fn wishes(settings: &Settings, arguments: &SetupArguments) -> Result<Wishes, Fai
         settings.listeners.iter().map(|listener| listener.address.ip()).filter(|ip| is_public(*ip));
     let addresses: Vec<IpAddr> =
         if arguments.address.is_empty() { listened.collect() } else { arguments.address.clone() };
+    let leave = leave_wanted(settings, &domains, &own_domains)?;
     let senders = settings.routes.iter().filter_map(|route| {
         let from = Name::from_dotted(route.from.domain_name()?.as_str()).ok()?;
         let server = &route.sender.host;
@@ -149,8 +153,30 @@ fn wishes(settings: &Settings, arguments: &SetupArguments) -> Result<Wishes, Fai
         host,
         addresses,
         senders: senders.collect(),
+        leave,
         nonce: nonce(),
     })
+}
+
+/// The records of leave that routes with `allow_negative` need, of the domains that are set up.
+///
+/// Nothing without a key: the first start makes it. Errors: a key file that cannot be read.
+fn leave_wanted(
+    settings: &Settings,
+    domains: &[Name],
+    own_domains: &[Name],
+) -> Result<Vec<(Name, Name, String)>, Failure> {
+    let Some(keys) = keys::load_existing(&settings.store_path)? else { return Ok(Vec::new()) };
+    let mut wanted: Vec<(Name, Name, String)> = Vec::new();
+    for domain in settings.routes.iter().filter(|route| route.allow_negative).flat_map(leave_domains) {
+        let Ok(name) = Name::from_dotted(&domain) else { continue };
+        let is_meant = domains.iter().chain(own_domains).any(|asked| name.is_within(asked));
+        let Ok(record) = Name::from_dotted(&record_name(&domain)) else { continue };
+        if is_meant && !wanted.iter().any(|(_, known, _)| *known == record) {
+            wanted.push((name, record, keys.installation_id()));
+        }
+    }
+    Ok(wanted)
 }
 
 /// True for an address that may be reached from outside.

@@ -46,6 +46,13 @@ pub fn load_or_create(database: &Path) -> anyhow::Result<KeyRing> {
     load(&path)?.with_context(|| format!("{}: vanished while it was made", path.display()))
 }
 
+/// Reads the key beside a database; `None` if there is none yet.
+///
+/// Errors: a file that is no key file.
+pub fn load_existing(database: &Path) -> anyhow::Result<Option<KeyRing>> {
+    load(&key_path(database))
+}
+
 /// Reads a key file; `None` if there is none.
 fn load(path: &Path) -> anyhow::Result<Option<KeyRing>> {
     match std::fs::read(path) {

@@ -35,6 +35,8 @@ pub struct Wishes {
     pub addresses: Vec<IpAddr>,
     /// Who sends our probes: the domain of the sender, and the server that takes them.
     pub senders: Vec<(Name, Option<Name>)>,
+    /// Who gives leave for negative probes: the domain, the name of the record, and its text.
+    pub leave: Vec<(Name, Name, String)>,
     /// A label that nobody has published: what it resolves to comes from a wildcard.
     pub nonce: String,
 }
@@ -54,6 +56,8 @@ pub enum Kind {
     Address,
     /// Who may send in the name of our own domain.
     Spf,
+    /// Negative probes of this installation are allowed.
+    Leave,
 }
 
 impl Kind {
@@ -66,6 +70,7 @@ impl Kind {
             Self::Mx => "mx",
             Self::Address => "address",
             Self::Spf => "spf",
+            Self::Leave => "leave",
         }
     }
 
@@ -78,6 +83,7 @@ impl Kind {
             Self::Mx => "brings the mail to this program",
             Self::Address => "is where its host is reached",
             Self::Spf => "says who sends in the name of our domain",
+            Self::Leave => "allows this installation to send negative probes",
         }
     }
 }
@@ -235,6 +241,9 @@ pub fn plan(wishes: &Wishes, answers: &Answers) -> Result<Vec<Item>, Ask> {
     }
     for host in reports::foreign_hosts(wishes) {
         items.extend(look_ups.take(own::foreign(&host, answers)));
+    }
+    for (domain, name, text) in &wishes.leave {
+        items.extend(look_ups.take(own::leave(domain, name, text, answers)));
     }
     look_ups.done()?;
     for item in &mut items {

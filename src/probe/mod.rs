@@ -5,7 +5,10 @@
 
 pub mod bounce;
 pub mod compose;
+pub mod detect;
 pub mod lifecycle;
+pub mod look;
+pub mod manners;
 pub mod matching;
 pub mod plan;
 pub mod rate;

@@ -71,7 +71,7 @@ pub use message::sha256;
 pub use probe::{NewProbe, Returned, SINK_EYE, Sighting, mailbox_eye};
 pub use raw::{Packed, Raw, pack};
 pub use read::{
-    Reader, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep, StoredVerdict,
+    Reader, SentProbe, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep, StoredVerdict,
     TableStats, UnreadablePart,
 };
 pub use reading::{

@@ -60,6 +60,9 @@ mod probes;
 #[cfg(test)]
 mod far_ends;
 
+/// Leave, caps and the look at ourselves.
+mod manners;
+
 /// Mailboxes elsewhere: IMAP, POP3, OAuth 2.0; folders that are followed.
 mod mailbox;
 

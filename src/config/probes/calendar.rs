@@ -92,6 +92,17 @@ fn read_negative(
         section.fault("route", format!("route {name:?} does not allow such probes"), Some(hint));
     }
     let profile = profile_of(section);
+    if let Some(profile) = profile.filter(|profile| !profile.is_negative()) {
+        let hint = "put it into `profiles` of the route".to_owned();
+        section.fault("profile", format!("{profile} is an ordinary profile: nothing stops it"), Some(hint));
+    }
+    let of_route = route.as_ref().and_then(|name| settings.route(name));
+    if let Some((profile, need)) =
+        of_route.zip(profile).and_then(|(route, profile)| Some((profile, route.lacks(profile)?)))
+    {
+        let message = format!("{profile} needs {}", need.as_str());
+        section.fault("profile", message, Some("mend the route, or name another".to_owned()));
+    }
     let every = positive(section, "every", "24h");
     let within = positive(section, "within", "10m").unwrap_or(limits::PROBE_NEGATIVE_WITHIN);
     Some(NegativeSettings { route: route?, profile: profile?, every: every?, within })

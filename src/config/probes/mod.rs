@@ -2,6 +2,7 @@
 
 mod calendar;
 mod dkim;
+mod remarks;
 mod route;
 mod sender;
 
@@ -12,9 +13,11 @@ use crate::config::file::{Item, Section};
 use crate::config::settings::Settings;
 use crate::limits;
 use crate::mail::DomainName;
+pub use crate::probe::manners::Cap;
 
 pub use calendar::{MaintenanceSettings, NegativeSettings};
 pub use dkim::DkimSettings;
+pub use remarks::remarks;
 pub use route::{ProfileSettings, RouteSettings, SloSettings};
 pub use sender::{AuthMechanism, SenderAuth, SenderKind, SenderSettings, SenderTls};
 
@@ -33,15 +36,6 @@ pub struct ProbesSettings {
     pub force: bool,
     /// Recipient domains that are not ours and whose owner agreed.
     pub consent: Vec<ConsentSettings>,
-}
-
-/// So many messages in so long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cap {
-    /// How many.
-    pub messages: u32,
-    /// In how long.
-    pub per: Duration,
 }
 
 /// A recipient domain that is not ours, and why it may get probes.
@@ -65,34 +59,6 @@ impl ProbesSettings {
             force: false,
             consent: Vec::new(),
         }
-    }
-}
-
-impl Cap {
-    /// Reads `60/h`, `5/m`, `1000/d`: at least one message.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (messages, unit) = text.split_once('/')?;
-        let seconds = match unit {
-            "m" => 60,
-            "h" => 3_600,
-            "d" => 86_400,
-            _ => return None,
-        };
-        let is_number = !messages.is_empty() && messages.bytes().all(|b| b.is_ascii_digit());
-        let messages = messages.parse().ok().filter(|messages| is_number && *messages > 0)?;
-        Some(Self { messages, per: Duration::from_secs(seconds) })
-    }
-}
-
-impl std::fmt::Display for Cap {
-    /// What [`Cap::parse`] reads.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let unit = match self.per.as_secs() {
-            60 => "m",
-            86_400 => "d",
-            _ => "h",
-        };
-        write!(f, "{}/{unit}", self.messages)
     }
 }
 

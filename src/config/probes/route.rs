@@ -11,7 +11,7 @@ use crate::config::probes::sender::SenderSettings;
 use crate::config::settings::Settings;
 use crate::limits;
 use crate::mail::{Address, DomainName};
-use crate::probe::compose::{Profile, check_headers};
+use crate::probe::compose::{Need, Profile, check_headers};
 
 /// A way that probes take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,27 +135,6 @@ const JITTER_PERCENT: u8 = 20;
 /// A token's text, for checks: `mf` and 32 characters (35 characters in the reverse-path).
 const TOKEN_TEXT: &str = "mfabcdefghijklmnopqrstuvwxyz234567a";
 
-/// Header fields that are ours to write, in lower case.
-const OUR_FIELDS: [&str; 17] = [
-    "date",
-    "from",
-    "sender",
-    "reply-to",
-    "to",
-    "cc",
-    "bcc",
-    "message-id",
-    "subject",
-    "mime-version",
-    "auto-submitted",
-    "x-auto-response-suppress",
-    "x-mailsonde-probe",
-    "received",
-    "return-path",
-    "dkim-signature",
-    "list-unsubscribe",
-];
-
 /// Names of tables with what was read of each; `None`: it has faults of its own.
 type Named<T> = [(String, Option<T>)];
 
@@ -224,7 +203,7 @@ fn read_one(
         let message = "`allow_negative_via_account` without `allow_negative` allows nothing";
         section.fault("allow_negative_via_account", message, Some(hint));
     }
-    Some(RouteSettings {
+    let route = RouteSettings {
         profiles,
         mail_from,
         dkim,
@@ -245,7 +224,9 @@ fn read_one(
         attach: section.path("attach", "/etc/mailsonde/price-list.pdf"),
         headers: read_headers(section),
         ..RouteSettings::new(name, sender?, to?, from?)
-    })
+    };
+    check_profiles(section, &route);
+    Some(route)
 }
 
 /// The table that a key names; an unknown one is a fault with the nearest name.
@@ -398,28 +379,53 @@ fn read_slo(section: &Section<'_, '_>) -> Option<SloSettings> {
     Some(SloSettings { within: within?, target_millionths: target_millionths?, window })
 }
 
-/// `headers`: names as RFC 5322 §2.2 has them, none of ours, and values of one line.
+/// `headers`: as [`check_headers`] has them.
 fn read_headers(section: &Section<'_, '_>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     for (name, value, span) in section.entries("headers", "{ X-Ticket = \"probe\" }") {
-        let lower = name.to_ascii_lowercase();
-        let is_name =
-            (1..=64).contains(&name.len()) && name.bytes().all(|b| (33..=126).contains(&b) && b != b':');
-        let fault = if !is_name {
-            Some((format!("{name:?} is no name of a header field"), "letters, digits and `-`"))
-        } else if OUR_FIELDS.contains(&lower.as_str()) || lower.starts_with("content-") {
-            Some((format!("the header field {name} is written by us"), "leave it out"))
-        } else if value.len() > limits::PROBE_HEADER_VALUE_BYTES || value.contains(char::is_control) {
-            Some((format!("the value of {name} is not one line of text"), "write a short text of one line"))
-        } else if let Err(error) = check_headers(&[(name.to_owned(), value.to_owned())]) {
-            Some((error.to_string(), "docs/probes.md says what a field may hold"))
-        } else {
-            None
-        };
-        match fault {
-            Some((message, hint)) => section.fault_at(span, message, Some(hint.to_owned())),
-            None => headers.push((name.to_owned(), value.to_owned())),
+        headers.push((name.to_owned(), value.to_owned()));
+        if let Err(error) = check_headers(&headers) {
+            headers.pop();
+            let hint = "one line of text, in a field that is not ours: `headers = { X-Ticket = \"probe\" }`"
+                .to_owned();
+            section.fault_at(span, format!("`headers` in {}: {error}", section.name()), Some(hint));
         }
     }
     headers
+}
+
+impl RouteSettings {
+    /// What a profile needs and the route does not have.
+    pub fn lacks(&self, profile: Profile) -> Option<Need> {
+        profile.needs().iter().copied().find(|need| match need {
+            Need::DkimKey => self.dkim.is_none(),
+            Need::MailFrom | Need::UnalignedMailFrom => self.mail_from.is_none(),
+            Need::OwnFile => self.attach.is_none(),
+            Need::NoAccount => self.sender.auth.is_some(),
+            // Asked for when it is sent.
+            Need::Leave | Need::OwnReceiver | Need::EightBitMime | Need::SmtpUtf8 => false,
+        })
+    }
+}
+
+/// Checks that the profiles of a route are such as it can send, and ordinary.
+fn check_profiles(section: &Section<'_, '_>, route: &RouteSettings) {
+    let key = if section.has("profiles") { "profiles" } else { "profile" };
+    for one in &route.profiles {
+        let profile = one.profile;
+        if profile.is_negative() {
+            let hint = format!(
+                "write `[[negative]]` with `route = \"{}\"`, `profile = \"{profile}\"` and `every = \"24h\"`",
+                route.name
+            );
+            let message = format!("{profile} is made to be stopped: it is no profile of an ordinary probe");
+            section.fault(key, message, Some(hint));
+        } else if let Some(need) = route.lacks(profile) {
+            section.fault(
+                key,
+                format!("{profile} needs {}", need.as_str()),
+                Some("add it, or leave the profile out".to_owned()),
+            );
+        }
+    }
 }

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::config::Secret;
 use crate::mail::Address;
 use crate::probe::compose::Profile;
+use crate::probe::manners::Whose;
 
 /// What every text below begins with: a domain, a recipient, a mailbox and two senders.
 const HEAD: &str = r#"
@@ -85,6 +86,7 @@ critical = true
 tags = ["hq", "m365"]
 slo = { within = "2m", target = 99.5, window = "7d" }
 template = "newsletter.txt"
+attach = "invoice.pdf"
 headers = { X-Foo = "bar", X-Bar = "foo" }
 [route.direct]
 sender = "mx"
@@ -93,7 +95,7 @@ from = "me@probe.example.org"
 overdue_after = "auto"
 [[negative]]
 route = "hq"
-profile = "plain"
+profile = "dlp"
 every = "24h"
 [[maintenance]]
 tags = ["m365"]
@@ -122,6 +124,7 @@ for = "4h"
     assert_eq!(hq.overdue_after, Some(Duration::from_secs(600)));
     assert_eq!(hq.jitter_percent, 30);
     assert_eq!(hq.template.as_deref(), Some(Path::new("/etc/m/newsletter.txt")));
+    assert_eq!(hq.attach.as_deref(), Some(Path::new("/etc/m/invoice.pdf")));
     assert_eq!(hq.headers, [("X-Foo".to_owned(), "bar".to_owned()), ("X-Bar".to_owned(), "foo".to_owned())]);
     let slo = SloSettings {
         within: Duration::from_secs(120),
@@ -174,21 +177,10 @@ fn defaults_and_domains_of_ours() {
 }
 
 #[test]
-fn caps() {
-    for (text, messages, seconds) in [("60/h", 60, 3_600), ("1/m", 1, 60), ("9999/d", 9_999, 86_400)] {
-        let cap = Cap::parse(text).unwrap();
-        assert_eq!((cap.messages, cap.per.as_secs(), cap.to_string().as_str()), (messages, seconds, text));
-    }
-    for text in ["", "60", "/h", "0/h", "-1/h", "+1/h", "60/y", "60/hour", "6 0/h", "99999999999/h"] {
-        assert_eq!(Cap::parse(text), None, "{text}");
-    }
-}
-
-#[test]
 fn every_fault_has_its_line_and_its_mend() {
     let route = "[route.r]\nsender = \"relay\"\nto = \"a@example.com\"\n";
     let with = |line: &str| format!("{route}{line}");
-    let negative = "[[negative]]\nroute = \"r\"\nprofile = \"plain\"\nevery = \"24h\"";
+    let negative = "[[negative]]\nroute = \"r\"\nprofile = \"gtube\"\nevery = \"24h\"";
     let window = "[[maintenance]]\nstart = \"2026-07-11T22:00:00Z\"\nfor = \"4h\"\n";
     let cases: Vec<(String, &str, &str)> = vec![
         // [probes]
@@ -234,15 +226,20 @@ fn every_fault_has_its_line_and_its_mend() {
         (with("slo = { within = \"2m\" }"), "4 `slo` of [route.r] has no `target`", "99.5"),
         (with("slo = { within = \"2m\", target = 101 }"), "4 `target` in `slo` of [route.r] is no share", "99.5"),
         (with("slo = { within = \"2m\", target = 99, windw = \"2d\" }"), "4 unknown key `windw`", "`window`"),
-        (with("headers = { Subject = \"x\" }"), "4 the header field Subject is written by us", "leave it out"),
-        (with("headers = { \"X Y\" = \"x\" }"), "4 \"X Y\" is no name of a header field", "letters"),
-        (with("headers = { X-A = \"a\\r\\nBcc: b@c\" }"), "4 the value of X-A is not one line", "one line"),
+        (with("headers = { Subject = \"x\" }"), "4 `headers` in [route.r]: header `Subject`", "X-Ticket"),
+        (with("headers = { \"X Y\" = \"x\" }"), "4 `headers` in [route.r]: header `X Y`: `X Y` is no name", "X-Ticket"),
+        (with("headers = { X-A = \"a\\r\\nBcc: b@c\" }"), "4 `headers` in [route.r]: header `X-A`", "one line"),
         (with("headers = { X-A = 1 }"), "4 `X-A` in `headers` of [route.r] is no string", "for example"),
+        (with("profiles = [\"plain\", \"eicar\"]"), "4 eicar is made to be stopped", "write `[[negative]]` with `route = \"r\"`"),
+        (with("profile = \"attach-file\""), "4 attach-file needs a file to attach", "leave the profile out"),
         // [[negative]]
+        (with("allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"business\"\nevery = \"1d\""), "7 business is an ordinary profile", "`profiles` of the route"),
+        (with("allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"dkim-broken\"\nevery = \"1d\""), "7 dkim-broken needs a DKIM key", "mend the route"),
+        (with("allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"open-relay\"\nevery = \"1d\""), "7 open-relay needs a sender without `auth`", "mend the route"),
         (with(negative), "5 route \"r\" does not allow such probes", "add `allow_negative = true` to [route.r]"),
-        (with("allow_negative = true\n[[negative]]\nroute = \"s\"\nprofile = \"plain\"\nevery = \"1d\""), "6 [[negative]] names an unknown route \"s\"", "did you mean `r`?"),
-        (with("allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"plain\""), "5 [[negative]] has no `every`", "24h"),
-        (with(&format!("allow_negative = true\n{negative}\n{negative}")), "11 plain of route \"r\" stands in two", "-"),
+        (with("allow_negative = true\n[[negative]]\nroute = \"s\"\nprofile = \"gtube\"\nevery = \"1d\""), "6 [[negative]] names an unknown route \"s\"", "did you mean `r`?"),
+        (with("allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"gtube\""), "5 [[negative]] has no `every`", "24h"),
+        (with(&format!("allow_negative = true\n{negative}\n{negative}")), "11 gtube of route \"r\" stands in two", "-"),
         // [[maintenance]]
         (with(&format!("{window}routes = [\"hq\"]")), "7 [[maintenance]] names an unknown route \"hq\"", "[route.hq]"),
         (with(&format!("{window}tags = [\"hq\"]")), "7 no route has the tag \"hq\"", "-"),
@@ -269,4 +266,62 @@ fn a_route_without_a_domain_needs_its_author() {
     let faults = Settings::parse(Path::new("m.toml"), text).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].message.contains("has no `from`"), "{faults:?}");
+}
+
+/// The remarks about the route `r` of a text behind [`HEAD`].
+fn remarks_of(whose: Whose, keys: &str) -> Vec<String> {
+    let settings = settings(keys);
+    remarks(&settings, |_| whose)
+        .into_iter()
+        .map(|remark| remark.strip_prefix("[route.r]: ").unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn remarks_name_what_will_surprise() {
+    let base = "[route.r]\nsender = \"relay\"\n";
+    let ours =
+        "to = \"probe+{token}@monitor.example.net\"\nmail_from = \"probe+{token}@monitor.example.net\"\n";
+    let quiet = format!("{base}{ours}every = \"5m\"\n");
+    assert_eq!(remarks_of(Whose::Own, &quiet), [""; 0]);
+    // Bounces: the account's mailbox does as well, and so does the bare token at a probe domain.
+    let elsewhere = format!("{base}to = \"{{token}}@monitor.example.net\"\n");
+    let got = remarks_of(Whose::Own, &elsewhere);
+    assert!(got.len() == 1 && got[0].contains("`unobserved: no bounce path`"), "{got:?}");
+    assert_eq!(remarks_of(Whose::Own, &format!("{elsewhere}bounces = \"office\"")), [""; 0]);
+    let bare = format!("{elsewhere}mail_from = \"{{token}}@monitor.example.net\"");
+    assert_eq!(remarks_of(Whose::Own, &bare), [""; 0]);
+    let other = format!("{elsewhere}mail_from = \"bounce+{{token}}@monitor.example.net\"");
+    assert_eq!(remarks_of(Whose::Own, &other).len(), 1, "there is no such recipient");
+    // Eyes.
+    let away = format!("{base}to = \"a@example.com\"\nbounces = \"office\"\n");
+    let got = remarks_of(Whose::Own, &away);
+    assert!(got.len() == 1 && got[0].contains("nobody of ours looks"), "{got:?}");
+    assert_eq!(remarks_of(Whose::Own, &format!("{away}watch = \"office\"")), [""; 0]);
+    // Consent.
+    let foreign = format!("{base}to = \"a@mail.other.example\"\nbounces = \"office\"\nwatch = \"office\"\n");
+    let got = remarks_of(Whose::Foreign, &foreign);
+    assert!(got.len() == 1 && got[0].contains("`consent = \"whose, and why\"`"), "{got:?}");
+    assert_eq!(remarks_of(Whose::Foreign, &format!("{foreign}consent = \"Ann agreed\"")), [""; 0]);
+    let general = "[probes]\nconsent = [{ domain = \"other.example\", because = \"Ann agreed\" }]\n";
+    assert_eq!(remarks_of(Whose::Foreign, &format!("{general}{foreign}")), [""; 0]);
+    // Intervals.
+    let often = format!(
+        "{foreign}consent = \"Ann agreed\"\nevery = \"5m\"\nprofiles = [{{ profile = \"plain\", every = \"29m\" }}]"
+    );
+    let got = remarks_of(Whose::Foreign, &often);
+    assert_eq!(
+        got,
+        [
+            "`every` is 300 s: to other people's systems probes go every 1800 s at most",
+            "`every` of plain is 1740 s: to other people's systems probes go every 1800 s at most",
+        ]
+    );
+    let often = format!("{base}{ours}every = \"10s\"\n");
+    assert_eq!(remarks_of(Whose::Own, &often).len(), 1);
+    assert_eq!(remarks_of(Whose::Here, &often), [""; 0], "what stays here may go as often as it likes");
+    // The author.
+    let author = format!("{quiet}from = \"probe@example.com\"");
+    let got = remarks_of(Whose::Own, &author);
+    assert!(got.len() == 1 && got[0].contains("probe@probe.example.com"), "{got:?}");
 }

@@ -39,6 +39,28 @@ pub(super) fn foreign(host: &Name, answers: &Answers) -> Result<Item, Ask> {
     Ok(item)
 }
 
+/// The record by which a domain allows negative probes of this installation. Several may stand there, one for each
+/// installation: what stands there stays.
+pub(super) fn leave(domain: &Name, name: &Name, text: &str, answers: &Answers) -> Result<Item, Ask> {
+    let answer = answers.get(name, RecordType::Txt)?;
+    let is_ours = |found: Vec<u8>| found.trim_ascii().eq_ignore_ascii_case(text.as_bytes());
+    let state = match answer.trouble() {
+        Some(trouble) => State::of(trouble),
+        None if answer.texts().any(is_ours) => State::InPlace,
+        None => State::Add,
+    };
+    let mut item = Item::new(domain, Kind::Leave, name.clone(), RecordType::Txt, state);
+    item = item.replaces(answer.data());
+    if item.state == State::Add {
+        item = item.with_text(text.as_bytes());
+        if !item.old.is_empty() {
+            item.notes.push("what stands there is of other installations, and stays beside it".to_owned());
+            item.old.clear();
+        }
+    }
+    Ok(item)
+}
+
 /// The MX of our domain, and the hosts whose addresses matter. A domain's own MX is never replaced: its mail may go
 /// elsewhere first for a reason.
 fn exchangers(wishes: &Wishes, domain: &Name, answers: &Answers) -> Result<(Option<Item>, Vec<Name>), Ask> {

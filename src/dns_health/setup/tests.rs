@@ -33,6 +33,7 @@ fn wishes(domains: &[&str]) -> Wishes {
         host: Some(name("mx.m.example")),
         addresses: Vec::new(),
         senders: Vec::new(),
+        leave: Vec::new(),
         nonce: "nonce-7f3a".to_owned(),
     }
 }
@@ -438,4 +439,20 @@ fn what_is_right_is_said_to_be_right() {
     let items = plan_of(&elsewhere, &zone);
     assert_eq!(short(&items, Kind::Mx), ["in-place m.example <- MX 10 mx.m.example."]);
     assert!(said(&items).contains("mailbox elsewhere"));
+}
+
+#[test]
+fn leave_stands_beside_that_of_others() {
+    let wanted = |zone: &str| {
+        let name = name("_mailsonde-probe.example.com");
+        let leave = vec![(name.parent().unwrap(), name, "abc234".to_owned())];
+        let items = plan_of(&Wishes { leave, ..wishes(&[]) }, &format!("{AROUND}{zone}"));
+        short(&items, Kind::Leave)
+    };
+    let record = "_mailsonde-probe.example.com";
+    assert_eq!(wanted(""), [format!("add {record} \"abc234\"")]);
+    assert_eq!(wanted(&format!("{record}. TXT \"xyz\"\n")), [format!("add {record} \"abc234\"")]);
+    let both = format!("{record}. TXT \"xyz\"\n{record}. TXT \"ABC234\"\n");
+    assert_eq!(wanted(&both), [format!("in-place {record} <- TXT \"ABC234\" | TXT \"xyz\"")]);
+    assert_eq!(wanted(&format!(";! {record} TXT servfail\n")), [format!("not-known {record}")]);
 }

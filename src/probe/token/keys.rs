@@ -13,6 +13,9 @@ use crate::limits;
 /// What is authenticated before a text that gets a pseudonym: another use of the same key.
 const PSEUDONYM: &[u8] = b"mailsonde/pseudonym/1\0";
 
+/// Bytes of the id of an installation: 24 characters without padding.
+const INSTALLATION_BYTES: usize = 15;
+
 /// What is authenticated before the place: no other use of the key makes such a MAC.
 const CONTEXT: &[u8] = b"mailsonde/1";
 
@@ -126,6 +129,17 @@ impl KeyRing {
             *to = *from;
         }
         out
+    }
+
+    /// The public id of this installation, by which a domain names it when it gives leave for negative probes.
+    ///
+    /// Shape: 24 characters a-z2-7, 120 bits of a MAC under the oldest key, so that it stays the same after a new key
+    /// was put first; nothing about the key can be told from it.
+    pub fn installation_id(&self) -> String {
+        let oldest = self.older.last().unwrap_or(&self.signer);
+        let mac = hmac::sign(&oldest.key, b"mailsonde/installation/1");
+        let head: Vec<u8> = mac.as_ref().iter().copied().take(INSTALLATION_BYTES).collect();
+        BASE32_NOPAD.encode(&head).to_ascii_lowercase()
     }
 
     /// Makes a token. `counter` wraps at [`COUNTER_MAX`]; a clock before 2020 counts as 2020.

@@ -254,3 +254,15 @@ proptest::proptest! {
         proptest::prop_assert_eq!(ring.read_text(&texts.message_id), Some(want));
     }
 }
+
+#[test]
+fn an_installation_has_one_public_id() {
+    let old = [1; KEY_BYTES];
+    let new = [2; KEY_BYTES];
+    let before = KeyRing::from_bytes(&old).unwrap().installation_id();
+    let after = KeyRing::from_bytes(&[new, old].concat()).unwrap().installation_id();
+    assert_eq!(before, after, "a new key in front changes nothing");
+    assert_ne!(before, KeyRing::from_bytes(&new).unwrap().installation_id());
+    assert_eq!(before.len(), 24);
+    assert!(before.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b)), "{before}");
+}

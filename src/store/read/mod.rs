@@ -15,6 +15,7 @@ mod reporters;
 mod reports;
 mod rows;
 mod scope;
+mod sent;
 mod sources;
 mod stats;
 mod streams;
@@ -53,6 +54,7 @@ pub use message::StoredMessage;
 pub(super) use message::{count, strings};
 pub use probe::{StoredAttempt, StoredMx, StoredProbe, StoredStep, StoredVerdict};
 pub(super) use scope::below_pattern;
+pub use sent::SentProbe;
 pub use stats::{StoreStats, TableStats};
 pub use unreadable::UnreadablePart;
 
@@ -137,6 +139,11 @@ impl Reader {
     /// result; a type other than `auth-failure` gives such feedback.
     pub fn failures(&self, query: &Query) -> Result<Answer<FailureRow, FailureTotals>, StoreError> {
         self.consistently(|connection| failure::failures(connection, query))
+    }
+
+    /// The probes that went out from an instant on, the oldest first.
+    pub fn probes_sent_since(&self, from: Timestamp) -> Result<Vec<SentProbe>, StoreError> {
+        sent::sent_since(&self.connection, from)
     }
 
     /// A row a domain, source, signer and campaign of which somebody complained, the most complaints first.

@@ -74,6 +74,8 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("erase", upkeep::ERASED, none()),
         view!("backup", upkeep::BACKUP, none()),
         view!("config", config::COLUMNS, none()),
+        view!("route-checks", probe::CHECKED, none()),
+        view!("plan", probe::PLAN, none()),
     ]
 }
 
@@ -118,6 +120,8 @@ fn every_setting_is_documented() {
         ("[retention]", String::new()),
         ("[authentication]", String::new()),
         ("[sources]", String::new()),
+        ("[probes]", String::new()),
+        ("[dkim.NAME]", "domain = \"a.example\"\nselector = \"s\"\nkey = { env = \"K\" }".to_owned()),
         ("[sender.NAME]", "host = \"h\"".to_owned()),
         ("[route.NAME]", route.to_owned()),
         ("[mailbox.NAME]", "host = \"h\"\nuser = \"u\"\npassword = { env = \"P\" }".to_owned()),
