@@ -12,8 +12,8 @@ use crate::config::example::EXAMPLE;
 use crate::config::places;
 use crate::config::probes::remarks;
 use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
-use crate::daemon::probe_parts;
 use crate::daemon::manners::whose;
+use crate::daemon::probe_parts;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.

@@ -215,6 +215,13 @@ impl Manners {
         Ok(judged)
     }
 
+    /// Says whether the file that stops everything is there: for what was granted before and is tried again.
+    ///
+    /// Errors: [`Refusal`] while it is.
+    pub fn stopped(&self, now: Timestamp) -> Result<(), Refusal> {
+        self.kill_switch().map_or(Ok(()), |file| Err(Refusal::stopped(&file, now)))
+    }
+
     /// The file that stops everything, where it is there. A file of which nobody can say stops too.
     fn kill_switch(&self) -> Option<String> {
         let file = self.settings.probes.kill_switch.as_ref()?;

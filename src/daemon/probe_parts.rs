@@ -219,14 +219,14 @@ mod tests {
         std::fs::write(folder.path().join("t.txt"), "\ntext\n").unwrap();
         for (keys, want) in [
             ("profile = \"plain\"\n", ""),
-            ("profiles = [\"oversize:100MiB\", \"business\", \"utf8\"]\nallow_negative = true\n", ""),
-            ("profile = \"attach-file\"\n", "[route.r]: the profile attach-file needs a file to attach"),
+            ("profiles = [\"business\", \"utf8\"]\n", ""),
+            (
+                "allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"oversize:100MiB\"\nevery = \"1d\"\n",
+                "",
+            ),
+            ("attach = \"FOLDER/absent\"\nprofile = \"attach-file\"\n", "[route.r]: FOLDER/absent: "),
             ("profile = \"business\"\ntemplate = \"FOLDER/t.txt\"\n", "business has a text of its own"),
             ("template = \"FOLDER/absent\"\n", "[route.r]: FOLDER/absent: "),
-            (
-                "allow_negative = true\n[[negative]]\nroute = \"r\"\nprofile = \"dkim-broken\"\nevery = \"1d\"\n",
-                "needs a DKIM key",
-            ),
             (
                 "allow_negative = true\ndkim = \"own\"\n[[negative]]\nroute = \"r\"\nprofile = \"dkim-broken\"\nevery = \"1d\"\n",
                 "",

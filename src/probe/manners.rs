@@ -203,6 +203,18 @@ pub struct Refusal {
     pub until: Option<Timestamp>,
 }
 
+impl Refusal {
+    /// Nothing is sent while a file is there.
+    pub fn stopped(file: &str, now: Timestamp) -> Self {
+        Self {
+            why: Why::KillSwitch,
+            text: format!("nothing is sent while {file} is there"),
+            mend: format!("remove {file}"),
+            until: Some(now.after(limits::PROBE_LOOK_AGAIN)),
+        }
+    }
+}
+
 /// Says whether a probe may be sent now, or why not.
 ///
 /// The order is that of weight: who stopped everything, whether anybody agreed, what we look like, how often.
@@ -220,12 +232,7 @@ pub fn may_send(facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {
 /// What stops everything.
 fn switches(facts: &Facts<'_>, now: Timestamp) -> Result<(), Refusal> {
     if let Some(file) = facts.kill_switch {
-        return Err(Refusal {
-            why: Why::KillSwitch,
-            text: format!("nothing is sent while {file} is there"),
-            mend: format!("remove {file}"),
-            until: Some(now.after(limits::PROBE_LOOK_AGAIN)),
-        });
+        return Err(Refusal::stopped(file, now));
     }
     if !facts.is_enabled && facts.occasion != Occasion::Hand {
         return Err(Refusal {

@@ -224,6 +224,7 @@ async fn the_kill_switch_stops_at_once_and_lets_go_at_once() {
     let file = place.folder.path().join("stop");
     std::fs::write(&file, "").unwrap();
     assert_eq!(why(place.ask(&manners, "here", Harm::None, now).await), Some(Why::KillSwitch));
+    assert_eq!(why(manners.stopped(now)), Some(Why::KillSwitch));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(why(place.ask(&manners, "here", Harm::None, now).await), None);
 }

@@ -13,11 +13,12 @@ use crate::cli::exit::{Exit, Failure};
 use crate::clock::Timestamp;
 use crate::config::{RouteSettings, Settings};
 use crate::daemon::manners::whose;
+use crate::daemon::probe_parts::Parts;
 use crate::probe::KeyRing;
 use crate::probe::compose::Profile;
 use crate::probe::detect::{interval_for, probes_for, probes_within, smallest_loss, wilson};
 use crate::probe::manners::{Cap, Whose};
-use crate::probe::plan::{RoutePlan, plan};
+use crate::probe::plan::plan;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -267,7 +268,9 @@ struct Series {
 
 /// All series of a route, with the intervals that are kept.
 fn series_of(settings: &Settings, route: &RouteSettings, whose: Whose) -> Vec<Series> {
-    let size = |profile: Profile| size_of(route, profile).unwrap_or_default();
+    // What cannot be read is `config check`'s to tell: sizes are then those without it.
+    let parts = Parts::read(route).unwrap_or_default();
+    let size = |profile: Profile| size_of(route, &parts, profile).unwrap_or_default();
     let mut all = Vec::new();
     let in_turn: Vec<u64> =
         route.profiles.iter().filter(|one| one.every.is_none()).map(|one| size(one.profile)).collect();
@@ -290,12 +293,10 @@ fn series_of(settings: &Settings, route: &RouteSettings, whose: Whose) -> Vec<Se
 }
 
 /// The bytes of a message of a route; `None` where its addresses are none.
-fn size_of(route: &RouteSettings, profile: Profile) -> Option<u64> {
+fn size_of(route: &RouteSettings, parts: &Parts, profile: Profile) -> Option<u64> {
     let ring = KeyRing::with_id(0, &[0; crate::probe::token::KEY_BYTES]).ok()?;
-    let plain = RoutePlan::new(&route.name, &route.to, &route.from, profile);
-    let draft = RoutePlan { mail_from: route.mail_from.as_deref(), ..plain };
     let at = Timestamp::from_seconds(1_790_000_000);
-    let planned = plan(&ring, &draft, at, 0).ok()?;
+    let planned = plan(&ring, &parts.plan(route, profile), at, 0).ok()?;
     u64::try_from(planned.message.bytes.len()).ok()
 }
 
