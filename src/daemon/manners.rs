@@ -16,7 +16,7 @@ use crate::clock::{self, Instant, Timestamp};
 use crate::config::{DkimSettings, RouteSettings, SenderKind, Settings};
 use crate::dns::{Answers, Budget, Name, Resolve, settle};
 use crate::limits;
-use crate::mail::{Address, DomainName};
+use crate::mail::DomainName;
 use crate::probe::KeyRing;
 use crate::probe::compose::Profile;
 use crate::probe::look::{Finding, Found, Key, Subject, look};
@@ -285,8 +285,7 @@ impl State {
                 match granted {
                     Some(index) => drop(self.granted.swap_remove(index)),
                     None => {
-                        let domain = Address::parse(&row.rcpt_to).and_then(|address| address.domain);
-                        self.ledger.note(domain.as_deref().unwrap_or_default(), None, row.sent_at);
+                        self.ledger.note(&row.destination, row.mx_host.as_deref(), row.sent_at);
                     }
                 }
             }

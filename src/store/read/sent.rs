@@ -4,9 +4,11 @@ use rusqlite::Connection;
 
 use super::super::StoreError;
 use crate::clock::Timestamp;
+use crate::mail::Address;
 
-const SENT: &str = "SELECT token, route, rcpt_to, sent_at_ms FROM probe
-    WHERE sent_at_ms >= $1 AND rcpt_to IS NOT NULL AND profile IS NOT NULL ORDER BY sent_at_ms";
+const SENT: &str = "SELECT token, route, destination, rcpt_to, mx_host, sent_at_ms FROM probe
+    WHERE sent_at_ms >= $1 AND rcpt_to IS NOT NULL AND state NOT IN ('planned', 'cancelled')
+    ORDER BY sent_at_ms";
 
 /// One probe that went out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +17,10 @@ pub struct SentProbe {
     pub token: String,
     /// Its route.
     pub route: String,
-    /// Its recipient.
-    pub rcpt_to: String,
+    /// The domain of its recipient.
+    pub destination: String,
+    /// The MX host for which it was made, where it was made for one.
+    pub mx_host: Option<String>,
     /// When its first attempt began.
     pub sent_at: Timestamp,
 }
@@ -25,11 +29,14 @@ pub struct SentProbe {
 pub(super) fn sent_since(connection: &Connection, from: Timestamp) -> Result<Vec<SentProbe>, StoreError> {
     let mut statement = connection.prepare_cached(SENT)?;
     let rows = statement.query_map([from.ms()], |row| {
+        let (destination, rcpt_to): (Option<String>, String) = (row.get(2)?, row.get(3)?);
+        let of_recipient = || Address::parse(&rcpt_to).and_then(|address| address.domain);
         Ok(SentProbe {
             token: row.get(0)?,
             route: row.get(1)?,
-            rcpt_to: row.get(2)?,
-            sent_at: Timestamp::from_ms(row.get(3)?),
+            destination: destination.or_else(of_recipient).unwrap_or_default(),
+            mx_host: row.get(4)?,
+            sent_at: Timestamp::from_ms(row.get(5)?),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
