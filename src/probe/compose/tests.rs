@@ -15,6 +15,7 @@ use crate::probe::lifecycle::Expectation;
 use crate::probe::token::{KeyRing, Kind, Place, Reading};
 
 mod templates;
+mod verdicts;
 
 const AT: Timestamp = Timestamp::from_seconds(1_790_000_000);
 

@@ -1,5 +1,7 @@
 //! Texts, fields and files of the operator's own; the picture and the document of the business profile.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::probe::compose::files::{document, picture};
 
@@ -178,6 +180,29 @@ fn profiles_with_texts_of_their_own_take_no_template() {
         if let Ok(composed) = composed {
             let text = Message::parse(&composed.bytes).parts[0].text(10_000);
             assert!(text.starts_with("text\r\n\r\n-- mf"), "{profile}: {text}");
+        }
+    }
+}
+
+proptest! {
+    /// Whatever a template holds, it is refused or the message is whole: our fields stand once, its lines fit, and
+    /// the text is what was written.
+    #[test]
+    fn no_template_breaks_a_message(template in "(X-[A-Z]{1,3}: ?[ -~é\\r\\n\\t{}]{0,40}\\n){0,3}\\n?[ -~éß\\r\\n\\t{}]{0,200}") {
+        let Ok(template) = Template::parse(template.as_bytes()) else { return Ok(()) };
+        for profile in [Profile::Plain, Profile::Attach(3), Profile::Utf8] {
+            let with = With { template: Some(&template), ..With::only(profile) };
+            let Ok(composed) = with.compose() else { continue };
+            let text = String::from_utf8(composed.bytes.clone()).unwrap();
+            prop_assert!(!text.replace("\r\n", "").contains(['\r', '\n']));
+            prop_assert!(text.split("\r\n").all(|line| line.len() <= 998));
+            let message = Message::parse(&composed.bytes);
+            for name in ["from", "to", "date", "message-id", "subject", "x-mailsonde-probe", "content-type", "mime-version"] {
+                prop_assert_eq!(message.header.fields().filter(|(known, _)| *known == name).count(), 1, "{}", name);
+            }
+            prop_assert_eq!(message.parts.iter().map(facts).collect::<Vec<_>>(), composed.parts);
+            let part = message.parts[0].text(100_000);
+            prop_assert!(part.contains("-- mf"), "{}", part);
         }
     }
 }
