@@ -596,6 +596,28 @@ async fn an_enforced_policy_is_kept_and_one_in_testing_is_noted() {
     assert_eq!(hand_over.outcome.what().reason().unwrap().enhanced.as_deref(), Some("4.7.5"));
 }
 
+/// Many probes at once fetch a policy once; one that cannot be had is asked for again only after a while.
+#[tokio::test]
+async fn a_policy_is_fetched_once_by_many() {
+    let resolver = ZoneResolver::parse(&format!(". SOA ns.test. h.test. 1 60 60 60 60\n{STS}")).unwrap();
+    let domain = Name::from_dotted("multi.example").unwrap();
+    for (mode, want) in
+        [("enforce", "enforce, id 7"), ("nonsense", "not known: policy cannot be read: mode \"nonsense\"")]
+    {
+        let (held, fixed) = policies(mode, "b.multi.example");
+        let all = futures_util::future::join_all((0..50).map(|_| held.find(&domain, &resolver))).await;
+        assert!(all.iter().all(|found| found.to_string().starts_with(want)), "{}", all[0]);
+        assert_eq!(*fixed.1.lock().unwrap(), 1, "{mode}");
+    }
+    // The host of the policy is not there: nobody is asked.
+    let (held, fixed) = policies("enforce", "b.multi.example");
+    let record = STS.lines().next().unwrap();
+    let resolver = ZoneResolver::parse(&format!(". SOA ns.test. h.test. 1 60 60 60 60\n{record}\n")).unwrap();
+    let found = held.find(&domain, &resolver).await;
+    assert_eq!(found.to_string(), "not known: mta-sts.multi.example has no address");
+    assert_eq!(*fixed.1.lock().unwrap(), 0);
+}
+
 #[tokio::test]
 async fn dane_is_kept_above_the_policy() {
     let authority = Authority::new();

@@ -239,3 +239,53 @@ _25._tcp.plain-signed.example.  TLSA 3 1 1 {HASH}
     let blind = route(&zone, &wish(&name("signed.example"))).unwrap();
     assert_eq!(blind.hosts[0].dane, Dane::NotAsked);
 }
+
+/// However many records there are, and whatever they say: each host once, by preference, none that is not preferred to
+/// this host, and never more than the cap; DNS that fails never gives a way.
+#[test]
+fn any_records_give_a_way_that_keeps_the_rules() {
+    use proptest::prelude::*;
+
+    let record = (0u16..4, 0usize..40);
+    let case = (proptest::collection::vec(record, 0..120), any::<u64>(), 0usize..40, any::<bool>());
+    let mut runner = proptest::test_runner::TestRunner::default();
+    runner
+        .run(&case, |(records, seed, own, has_null)| {
+            let mut zone = String::from(". SOA ns.test. h.test. 1 60 60 60 60\nd.example. TXT \"x\"\n");
+            for at in 0..30 {
+                let _ = std::fmt::Write::write_fmt(
+                    &mut zone,
+                    format_args!("h{at}.example. A 192.0.2.{at}\nh{at}.example. AAAA 2001:db8::{at}\n"),
+                );
+            }
+            // Hosts from 30 on have no address.
+            for (preference, host) in &records {
+                let line = format!("d.example. MX {preference} h{host}.example.\n");
+                zone.push_str(&line);
+            }
+            if has_null {
+                zone.push_str("d.example. MX 0 .\n");
+            }
+            let (domain, own) = (name("d.example"), [name(&format!("h{own}.example"))]);
+            match route(&zone, &Wish { seed, own_names: &own, with_dane: true, ..wish(&domain) }) {
+                Ok(route) => {
+                    prop_assert!(route.hosts.len() <= limits::DIRECT_HOSTS);
+                    prop_assert!(route.hosts.is_sorted_by_key(|host| host.preference));
+                    let mut names: Vec<&Name> = route.hosts.iter().map(|host| &host.name).collect();
+                    names.sort_unstable();
+                    names.dedup();
+                    prop_assert_eq!(names.len(), route.hosts.len());
+                    prop_assert!(!names.contains(&&own[0]));
+                    let worst = route.hosts.last().map_or(0, |host| host.preference);
+                    prop_assert!(route.left_out.iter().all(|(_, preference)| *preference > worst));
+                    prop_assert!(!records.is_empty());
+                }
+                Err(Fault::NullMx(_)) => prop_assert!(has_null && records.is_empty()),
+                Err(Fault::NoRoute(_)) => prop_assert!(!has_null || !records.is_empty()),
+                Err(Fault::Loop(_)) => prop_assert!(!records.is_empty()),
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+            Ok(())
+        })
+        .unwrap();
+}
