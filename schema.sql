@@ -677,6 +677,7 @@ CREATE TABLE probe (
 
 CREATE INDEX probe_sent ON probe (sent_at_ms, state);
 CREATE INDEX probe_route ON probe (route, sent_at_ms);
+CREATE INDEX probe_drill ON probe (sent_at_ms) WHERE kind = 'drill';
 CREATE INDEX probe_open ON probe (deadline_ms) WHERE deadline_ms IS NOT NULL;
 CREATE INDEX probe_message ON probe (header_message_id) WHERE header_message_id IS NOT NULL;
 

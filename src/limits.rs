@@ -459,6 +459,14 @@ pub const SHOWN_TEXT_BYTES: usize = 64 * 1024;
 /// Rows of one answer without `--limit`.
 pub const ANSWER_ROWS: usize = 10_000;
 
+/// Probes of a drill this far apart belong to two drills.
+pub const DRILL_APART: Duration = Duration::from_secs(600);
+/// Shortest time between two probes of a drill: a failover is seen to the second or two, and no mail server suffers.
+pub const DRILL_EVERY_LEAST: Duration = Duration::from_secs(2);
+/// Longest drill: a planned failover is over by then.
+pub const DRILL_LONGEST: Duration = Duration::from_secs(2 * 3_600);
+/// Probes of one drill that are told.
+pub const DRILL_PROBES: usize = 10_000;
 /// Latencies kept one by one for percentiles, of all groups of an answer together: 16 MB. More of them are counted in steps.
 pub const LATENCIES_EXACT: usize = 1_000_000;
 /// Groups of probes in one answer: routes, hosts, hours. Those beyond are counted in the totals alone.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use report::{FilterArguments, ReportArguments, TraceArguments, View};
+pub use report::{FilterArguments, ProbeViewArguments, ReportArguments, TraceArguments, View};
 pub use setup::{CheckArguments, SetupArguments};
 
 /// The examples of the program as a whole.
@@ -126,8 +126,11 @@ Examples:
   mailsonde report sources --domain example.com --since 30d
   mailsonde report summary --since 2026-03-01 --until 2026-03-31 --format csv
   mailsonde report messages --result unread --tz Europe/Berlin
-  mailsonde report --since yesterday --fail-if 'dmarc_fail > 0'")]
-    Report(ReportArguments),
+  mailsonde report --since yesterday --fail-if 'dmarc_fail > 0'
+  mailsonde report probes --by day --since 7d
+  mailsonde report latency --by hour --tz Europe/Berlin
+  mailsonde report messages --from '*@example.com' --to desk@example.net")]
+    Report(Box<ReportArguments>),
     /// Send probes and see what became of them
     #[command(
         subcommand,
@@ -200,16 +203,18 @@ Examples:
 What stands in DNS stays: tags, order, addresses of others. What DNS does not say is not known, and nothing is
 proposed for it. Exit code 1 if anything is to be done, or with --verify if any step is not proven.")]
     Setup(SetupArguments),
-    /// Say in one line how a domain does, for Nagios, Icinga, Checkmk and the like
+    /// Say in one line how a domain or a route of probes does, for Nagios, Icinga, Checkmk and the like
     #[command(after_help = "\
 Examples:
   mailsonde check example.com
   mailsonde check example.com --warn warnings=~: --crit failing_percent=20
   mailsonde check example.com --warn report_age_hours=48 --crit report_age_hours=96 --since 14d
+  mailsonde check hq -w p95=120s,loss=1% -c p95=600s,loss=5% --since 1d
 
 Exit codes here are those of plug-ins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN. A threshold is METRIC=RANGE; a range is
 10 (0 to 10), 10: (10 or more), ~:10 (10 or less), 10:20, or @10:20 (alarm inside). Metrics: criticals, errors,
-warnings, not_known, failing_percent, messages, report_age_hours.")]
+warnings, not_known, failing_percent, messages, report_age_hours; of a route p50, p90, p95, p99 (seconds, or with ms, s, m,
+h), loss (percent), spam, dup, unobserved (probes).")]
     Check(CheckArguments),
     /// Check the configuration, or print an example of one
     #[command(

@@ -1,4 +1,6 @@
-//! `check`: one domain in one line, as monitoring plug-ins speak. Its exit codes are theirs, not ours.
+//! `check`: one domain or route in one line, as monitoring plug-ins speak. Its exit codes are theirs, not ours.
+
+mod route;
 
 use std::io::Write;
 
@@ -55,10 +57,20 @@ struct Report {
     long: Vec<String>,
 }
 
-/// Checks the domain and asks the store, if there is one.
+/// Looks at the route or the domain that is named.
 fn look(context: &Context, arguments: &CheckArguments) -> Result<Report, Failure> {
-    let domain = read_name(&arguments.domain)?;
-    let thresholds = thresholds(arguments)?;
+    let settings = context.settings()?;
+    match route::named(&settings, &arguments.subject)? {
+        Some(route) => route::look(context, &settings, route, arguments),
+        None => of_domain(context, arguments),
+    }
+}
+
+/// Checks the domain and asks the store, if there is one.
+fn of_domain(context: &Context, arguments: &CheckArguments) -> Result<Report, Failure> {
+    let domain = read_name(&arguments.subject)?;
+    let defaults: (&[&str], &[&str]) = (&["warnings=0"], &["criticals=0", "errors=0"]);
+    let thresholds = thresholds(arguments, &Metric::OF_DOMAIN, defaults)?;
     let means = means(context, arguments.zone.as_deref(), arguments.dns_only, false)?;
     let facts = facts(context, &domain, &arguments.selector);
     let checkup = wait(gather::check(means.tools(), &facts, ALLOWANCE))?;
@@ -124,8 +136,8 @@ fn of_reports(
     arguments: &CheckArguments,
     domain: &Name,
 ) -> Result<(Vec<Sample>, Option<String>), Failure> {
-    let asked = period::asked(Some(&arguments.since), None, &TimeZone::UTC, context.now)?;
-    let asked = period::whole_days(asked);
+    let since = arguments.since.as_deref().unwrap_or("7d");
+    let asked = period::whole_days(period::asked(Some(since), None, &TimeZone::UTC, context.now)?);
     let none = || {
         [Metric::FailingPercent, Metric::Messages, Metric::ReportAgeHours]
             .map(|metric| Sample { metric, value: None })
@@ -151,7 +163,7 @@ fn of_reports(
                 sums.messages
             )
         }
-        (None, Some(age)) => format!("no report since {}, the last one {age:.0} h ago", arguments.since),
+        (None, Some(age)) => format!("no report since {since}, the last one {age:.0} h ago"),
         (_, None) => "no report yet".to_owned(),
     };
     let samples = vec![
@@ -162,16 +174,22 @@ fn of_reports(
     Ok((samples, Some(told)))
 }
 
-/// The thresholds of the arguments; for findings those that are not named have defaults.
-fn thresholds(arguments: &CheckArguments) -> Result<Thresholds, Failure> {
+/// The thresholds of the arguments; metrics that are not named have those of `defaults`, of warnings and of alarms.
+fn thresholds(
+    arguments: &CheckArguments,
+    metrics: &[Metric],
+    defaults: (&[&str], &[&str]),
+) -> Result<Thresholds, Failure> {
     let read = |option: &str, texts: &[String], defaults: &[&str]| -> Result<Vec<Threshold>, Failure> {
         let mut all: Vec<Threshold> = Vec::new();
         for text in texts {
-            all.push(Threshold::parse(text).ok_or_else(|| {
-                let metrics = Metric::ALL.map(Metric::as_str).join(", ");
+            let threshold = Threshold::parse(text).filter(|threshold| metrics.contains(&threshold.metric));
+            all.push(threshold.ok_or_else(|| {
+                let names = metrics.iter().map(|metric| metric.as_str()).collect::<Vec<_>>().join(", ");
+                let example = metrics.first().map_or("", |metric| metric.as_str());
                 Failure::usage(
                     format!("{option}: no threshold: {text:?}"),
-                    format!("write METRIC=RANGE such as errors=0 or report_age_hours=48; metrics: {metrics}"),
+                    format!("write METRIC=RANGE such as {example}=0; metrics here: {names}"),
                 )
             })?);
         }
@@ -183,7 +201,7 @@ fn thresholds(arguments: &CheckArguments) -> Result<Thresholds, Failure> {
         Ok(all)
     };
     Ok(Thresholds {
-        warn: read("--warn", &arguments.warn, &["warnings=0"])?,
-        crit: read("--crit", &arguments.crit, &["criticals=0", "errors=0"])?,
+        warn: read("--warn", &arguments.warn, defaults.0)?,
+        crit: read("--crit", &arguments.crit, defaults.1)?,
     })
 }

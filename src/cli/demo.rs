@@ -22,7 +22,7 @@ const TABLES: [&str; 10] = [
     "report tls",
     "report bounces",
     "report messages",
-    "report probes",
+    "report probe-list",
     "dns check meadow.example bakery.example",
 ];
 

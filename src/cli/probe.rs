@@ -175,7 +175,7 @@ fn wait_for(store: &Store, token: &str, longest: Option<Duration>) -> Result<Sta
 
 /// Lists the probes sent, the newest first.
 pub fn list(context: &Context, filter: &FilterArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let question = Question::of(context, View::Probes, filter)?;
+    let question = Question::of(context, View::ProbeList, filter)?;
     let reader = context.open_reader()?;
     let answer = reader.probes(&question.query, context.now)?;
     let guide = if reader.is_empty()? { with_nothing_stored(&context.settings()?) } else { Vec::new() };

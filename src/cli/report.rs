@@ -1,5 +1,6 @@
 //! `report VIEW`: the answers of the store.
 
+pub(in crate::cli) mod probes;
 pub(in crate::cli) mod reveal;
 
 use std::io::Write;
@@ -29,6 +30,7 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         arguments.fail_if.iter().map(|text| FailIf::parse(text)).collect::<Result<Vec<_>, Failure>>()?;
     let mut question = Question::of(context, arguments.view, &arguments.filter)?;
     question.query.trace = read_trace(arguments.view, &arguments.trace)?;
+    let by = probes::read(arguments.view, &arguments.probes, &mut question)?;
     if arguments.reveal && arguments.view != View::Failures {
         return Err(Failure::usage(
             format!("--reveal: `{}` hides nothing", arguments.view.name()),
@@ -79,7 +81,7 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
         View::Messages => {
             print.answer(&reader.messages(query)?, views::MESSAGES_RECEIVED, views::MESSAGE_TOTALS, out)
         }
-        View::Probes => {
+        View::ProbeList => {
             print.answer(&reader.probes(query, context.now)?, views::PROBES, views::PROBE_TOTALS, out)
         }
         View::Watched => {
@@ -89,6 +91,22 @@ pub fn run(context: &Context, arguments: &ReportArguments, out: &mut dyn Write) 
                 answer.notes.push("no [[watched]] in the configuration".to_owned());
             }
             print.answer(&answer, views::WATCHED, views::WATCHED_TOTALS, out)
+        }
+        View::Probes | View::Latency | View::Continuity => {
+            let settings = context.settings()?;
+            probes::with_means(&settings, &question, (by, context.now), |means| match arguments.view {
+                View::Latency => {
+                    print.answer(&reader.latency(query, means)?, views::LATENCY, views::LATENCY_TOTALS, out)
+                }
+                View::Continuity => {
+                    let answer = reader.continuity(query, means)?;
+                    print.answer(&answer, views::CONTINUITY, views::CONTINUITY_TOTALS, out)
+                }
+                _ => {
+                    let answer = reader.probe_groups(query, means)?;
+                    print.answer(&answer, views::PROBE_GROUPS, views::PROBE_COUNTS, out)
+                }
+            })
         }
     }
 }
@@ -133,10 +151,8 @@ impl Question {
             }
         }
         if filter.trust.is_some()
-            && matches!(
-                view,
-                View::Probes | View::Bounces | View::BounceList | View::Authentication | View::Watched
-            )
+            && (view.is_of_probes()
+                || matches!(view, View::Bounces | View::BounceList | View::Authentication | View::Watched))
         {
             return Err(Failure::usage(
                 format!("--trust: `{}` counts no reports", view.name()),
@@ -146,7 +162,9 @@ impl Question {
         for (option, is_given) in [("--source", source.is_some()), ("--reporter", filter.reporter.is_some())]
         {
             let filters = match view {
-                View::Probes => "--domain (of the recipient), --since, --until, --result",
+                _ if view.is_of_probes() => {
+                    "--domain (of the recipient), --route, --since, --until, --result"
+                }
                 View::Bounces | View::BounceList if option == "--source" => {
                     "--domain (of the recipient), --since, --until, --reporter, --result"
                 }
@@ -297,7 +315,9 @@ fn check_result(view: View, result: &str) -> Result<(), Failure> {
         View::Authentication => {
             vec!["pass", "fail", "none", "temperror", "permerror", "not-known", "waiting"]
         }
-        View::Probes => State::ALL.iter().map(|state| state.as_str()).collect(),
+        View::Probes | View::Latency | View::Continuity | View::ProbeList => {
+            State::ALL.iter().map(|state| state.as_str()).collect()
+        }
         View::Watched => WatchedState::ALL.iter().map(|state| state.as_str()).collect(),
         _ => vec!["pass", "fail"],
     };
@@ -336,6 +356,9 @@ impl View {
             Self::Authentication => "authentication",
             Self::Messages => "messages",
             Self::Probes => "probes",
+            Self::Latency => "latency",
+            Self::Continuity => "continuity",
+            Self::ProbeList => "probe-list",
             // `watched` is the list of domains.
             Self::Watched => "watched-mail",
         }
@@ -357,22 +380,26 @@ impl View {
             Self::Tls => "SMTP TLS reports",
             Self::Authentication => "Authentication of mails received",
             Self::Messages => "Mails received",
-            Self::Probes => "Probes",
+            Self::Probes => "Probes by route",
+            Self::Latency => "Latency of probes",
+            Self::Continuity => "Continuity of routes",
+            Self::ProbeList => "Probes",
             Self::Watched => "Watched addresses",
         }
     }
 
     /// True for mails, bounces and probes, which have an instant instead of days.
     const fn is_of_instants(self) -> bool {
-        matches!(
-            self,
-            Self::Messages
-                | Self::Probes
-                | Self::Bounces
-                | Self::BounceList
-                | Self::Authentication
-                | Self::Watched
-        )
+        self.is_of_probes()
+            || matches!(
+                self,
+                Self::Messages | Self::Bounces | Self::BounceList | Self::Authentication | Self::Watched
+            )
+    }
+
+    /// True for views of probes.
+    const fn is_of_probes(self) -> bool {
+        matches!(self, Self::Probes | Self::Latency | Self::Continuity | Self::ProbeList)
     }
 
     /// The names of its columns.
@@ -394,7 +421,10 @@ impl View {
             Self::Tls => names(views::TLS),
             Self::Authentication => names(views::AUTHENTICATION),
             Self::Messages => names(views::MESSAGES_RECEIVED),
-            Self::Probes => names(views::PROBES),
+            Self::Probes => names(views::PROBE_GROUPS),
+            Self::Latency => names(views::LATENCY),
+            Self::Continuity => names(views::CONTINUITY),
+            Self::ProbeList => names(views::PROBES),
             Self::Watched => names(views::WATCHED),
         }
     }

@@ -15,6 +15,8 @@ pub enum Kind {
     Milliseconds,
     /// Percent with two decimals.
     Percent,
+    /// A number with two decimals; the unit is a word for the documentation.
+    Decimal(&'static str),
     /// An instant.
     Instant,
     /// An edge of a report's period.
@@ -28,7 +30,7 @@ pub enum Kind {
 impl Kind {
     /// True if the column's cells stand to the right.
     pub const fn is_number(self) -> bool {
-        matches!(self, Self::Count(_) | Self::Milliseconds | Self::Percent)
+        matches!(self, Self::Count(_) | Self::Milliseconds | Self::Percent | Self::Decimal(_))
     }
 
     /// The JSON type, for the documentation.
@@ -37,7 +39,7 @@ impl Kind {
             Self::Text => "string",
             Self::Flag => "boolean",
             Self::Count(_) | Self::Milliseconds => "integer",
-            Self::Percent => "number, two decimals",
+            Self::Percent | Self::Decimal(_) => "number, two decimals",
             Self::Instant | Self::Edge => "string, RFC 3339 UTC",
             Self::List => "array of strings",
             Self::Objects(_) => "array of objects",
@@ -47,7 +49,7 @@ impl Kind {
     /// The unit or the fields, for the documentation.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Count(unit) => unit,
+            Self::Count(unit) | Self::Decimal(unit) => unit,
             Self::Milliseconds => "ms",
             Self::Percent => "percent",
             Self::Objects(fields) => fields,

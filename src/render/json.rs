@@ -116,7 +116,11 @@ fn push_value(text: &mut String, value: &Value<'_>) {
         Value::Unknown | Value::Percent { whole: 0, .. } => text.push_str("null"),
         Value::Text(string) => escape::json_string(text, string),
         // A percentage keeps both decimals: `100.00` is a number too (RFC 8259 §6).
-        Value::Flag(_) | Value::Count(_) | Value::Integer(_) | Value::Percent { .. } => {
+        Value::Flag(_)
+        | Value::Count(_)
+        | Value::Integer(_)
+        | Value::Percent { .. }
+        | Value::Hundredths(_) => {
             text.push_str(&value.plain());
         }
         Value::Instant(at) | Value::Edge { at, .. } => push_time(text, Some(*at)),

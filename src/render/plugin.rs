@@ -60,11 +60,27 @@ pub enum Metric {
     Messages,
     /// Hours since the end of the last report's period.
     ReportAgeHours,
+    /// Half of the probes of a route took no longer, seconds.
+    P50,
+    /// 90 % took no longer.
+    P90,
+    /// 95 % took no longer.
+    P95,
+    /// 99 % took no longer.
+    P99,
+    /// Share of bad probes.
+    Loss,
+    /// Probes in the folder for spam.
+    Spam,
+    /// Probes that came more than once.
+    Dup,
+    /// Probes of which nobody knows.
+    Unobserved,
 }
 
 impl Metric {
-    /// All of them, in the order of the line.
-    pub const ALL: [Self; 7] = [
+    /// Those of a domain, in the order of the line.
+    pub const OF_DOMAIN: [Self; 7] = [
         Self::Criticals,
         Self::Errors,
         Self::Warnings,
@@ -73,6 +89,9 @@ impl Metric {
         Self::Messages,
         Self::ReportAgeHours,
     ];
+    /// Those of a route of probes.
+    pub const OF_ROUTE: [Self; 8] =
+        [Self::P50, Self::P90, Self::P95, Self::P99, Self::Loss, Self::Spam, Self::Dup, Self::Unobserved];
 
     /// The label.
     pub const fn as_str(self) -> &'static str {
@@ -84,12 +103,59 @@ impl Metric {
             Self::FailingPercent => "failing_percent",
             Self::Messages => "messages",
             Self::ReportAgeHours => "report_age_hours",
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+            Self::Loss => "loss",
+            Self::Spam => "spam",
+            Self::Dup => "dup",
+            Self::Unobserved => "unobserved",
         }
     }
 
     /// Reads [`Self::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|metric| metric.as_str() == text)
+        Self::OF_DOMAIN.into_iter().chain(Self::OF_ROUTE).find(|metric| metric.as_str() == text)
+    }
+
+    /// Its unit in performance data.
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::FailingPercent | Self::Loss => "%",
+            Self::P50 | Self::P90 | Self::P95 | Self::P99 => "s",
+            _ => "",
+        }
+    }
+
+    /// A number of a range in this unit: `2m` is 120 seconds, `1%` is 1.
+    fn number(self, text: &str) -> Option<String> {
+        let units: &[(&str, f64)] = match self.unit() {
+            "s" => &[("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)],
+            "%" => &[("%", 1.0)],
+            _ => &[],
+        };
+        let found = units.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)));
+        let (digits, size) = found.unwrap_or((text, 1.0));
+        // Without a unit it stays as written.
+        if found.is_none() || digits.is_empty() {
+            return Some(text.to_owned());
+        }
+        let value = digits.parse::<f64>().ok().filter(|value| value.is_finite())? * size;
+        Some(if value.fract() == 0.0 { format!("{value:.0}") } else { value.to_string() })
+    }
+
+    /// A range whose numbers may have units, as a range of plain numbers.
+    fn plain_range(self, text: &str) -> Option<String> {
+        let (at, rest) = match text.strip_prefix('@') {
+            Some(rest) => ("@", rest),
+            None => ("", text),
+        };
+        let end = |part: &str| if part == "~" { Some(part.to_owned()) } else { self.number(part) };
+        Some(match rest.split_once(':') {
+            None => format!("{at}{}", end(rest)?),
+            Some((low, high)) => format!("{at}{}:{}", end(low)?, end(high)?),
+        })
     }
 }
 
@@ -149,7 +215,8 @@ impl Threshold {
     /// Reads `METRIC=RANGE`.
     pub fn parse(text: &str) -> Option<Self> {
         let (metric, range) = text.split_once('=')?;
-        Some(Self { metric: Metric::parse(metric.trim())?, range: Range::parse(range.trim())? })
+        let metric = Metric::parse(metric.trim())?;
+        Some(Self { metric, range: Range::parse(&metric.plain_range(range.trim())?)? })
     }
 }
 
@@ -211,7 +278,8 @@ impl Thresholds {
         };
         let one = |sample: &Sample| {
             let metric = sample.metric;
-            let (unit, most) = if metric == Metric::FailingPercent { ("%", "100") } else { ("", "") };
+            let unit = metric.unit();
+            let most = if unit == "%" { "100" } else { "" };
             let value =
                 sample.value.map_or_else(|| "U".to_owned(), |value| format!("{}{unit}", number(value)));
             let (warn, crit) = (range(&self.warn, metric), range(&self.crit, metric));
@@ -277,8 +345,31 @@ mod tests {
         for wrong in ["", "x", "20:10", "1:2:3", "@", "~", "NaN", "inf"] {
             assert_eq!(Range::parse(wrong), None, "{wrong}");
         }
-        for wrong in ["errors", "errors=", "error=1", "=1"] {
+        for wrong in [
+            "errors",
+            "errors=",
+            "error=1",
+            "=1",
+            "p95=",
+            "p95=s",
+            "p95=1d",
+            "loss=1s",
+            "errors=1s",
+            "p95=1s:x",
+        ] {
             assert_eq!(Threshold::parse(wrong), None, "{wrong}");
+        }
+        for (text, want) in [
+            ("p95=120s", "120"),
+            ("p95=2m", "120"),
+            ("p95=1500ms", "1.5"),
+            ("p50=@1s:1h", "@1:3600"),
+            ("p99=~:90", "~:90"),
+            ("loss=5%", "5"),
+            ("loss=0.5", "0.5"),
+            ("dup=3:", "3:"),
+        ] {
+            assert_eq!(Threshold::parse(text).unwrap().range.as_str(), want, "{text}");
         }
     }
 

@@ -27,6 +27,8 @@ pub enum Value<'a> {
         /// The whole.
         whole: u64,
     },
+    /// A number of hundredths, shown with two decimals.
+    Hundredths(i64),
     /// An instant: moved by `--tz` in tables.
     Instant(Timestamp),
     /// An edge of a report's period: its UTC day stands in tables, the edge itself elsewhere.
@@ -100,6 +102,8 @@ impl<'a> Value<'a> {
             Self::Percent { part, whole } => {
                 crate::summary::percent::percent_hundredths(*part, *whole).map(|h| f64::from(h) / 100.0)
             }
+            #[expect(clippy::cast_precision_loss, reason = "a threshold is compared, nothing is counted")]
+            Self::Hundredths(number) => Some(*number as f64 / 100.0),
             Self::Flag(flag) => Some(f64::from(u8::from(*flag))),
             _ => None,
         }
@@ -127,6 +131,10 @@ impl<'a> Value<'a> {
             Self::Count(count) => Cow::Owned(count.to_string()),
             Self::Integer(number) => Cow::Owned(number.to_string()),
             Self::Percent { part, whole } => Cow::Owned(percent_text(*part, *whole)),
+            Self::Hundredths(number) => {
+                let (sign, size) = (if *number < 0 { "-" } else { "" }, number.unsigned_abs());
+                Cow::Owned(format!("{sign}{}.{:02}", size / 100, size % 100))
+            }
             Self::Instant(at) | Self::Edge { at, .. } => Cow::Owned(at.rfc3339()),
             Self::List(items) => Cow::Owned(items.join(" ")),
             Self::Objects(items) => {
@@ -166,5 +174,9 @@ mod tests {
         assert_eq!(nothing.plain(), "");
         assert_eq!(nothing.number(), None);
         assert_eq!(Value::Percent { part: 9_999, whole: 10_000 }.number(), Some(99.99));
+        for (hundredths, want) in [(0, "0.00"), (-5, "-0.05"), (1_440, "14.40"), (-9_841, "-98.41")] {
+            assert_eq!(Value::Hundredths(hundredths).plain(), want);
+        }
+        assert_eq!(Value::Hundredths(-150).number(), Some(-1.5));
     }
 }

@@ -6,6 +6,7 @@ mod authentication;
 mod bounce;
 mod failure;
 mod probe;
+mod probe_views;
 mod tls;
 mod watched;
 
@@ -22,6 +23,7 @@ pub use authentication::{AUTHENTICATION, AUTHENTICATION_TOTALS};
 pub use bounce::{BOUNCE_LIST, BOUNCE_TOTALS, BOUNCES};
 pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use probe::{PROBE_TOTALS, PROBES};
+pub use probe_views::{CONTINUITY, CONTINUITY_TOTALS, LATENCY, LATENCY_TOTALS, PROBE_COUNTS, PROBE_GROUPS};
 pub use tls::{TLS, TLS_TOTALS};
 pub use watched::{WATCHED, WATCHED_TOTALS};
 

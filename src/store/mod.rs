@@ -71,8 +71,8 @@ pub use message::sha256;
 pub use probe::{NewProbe, Returned, SINK_EYE, Sighting, mailbox_eye};
 pub use raw::{Packed, Raw, pack};
 pub use read::{
-    Reader, SentProbe, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe, StoredStep,
-    StoredVerdict, TableStats, UnreadablePart,
+    ProbeMeans, Reader, SentProbe, StoreStats, StoredAttempt, StoredMessage, StoredMx, StoredProbe,
+    StoredStep, StoredVerdict, TableStats, UnreadablePart,
 };
 pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,

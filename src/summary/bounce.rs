@@ -17,8 +17,20 @@ pub struct BounceGroupRow {
     pub host: Option<String>,
     /// Why.
     pub reason: String,
+    /// The host that reports.
+    pub reporting_mta: Option<String>,
+    /// The domain of the recipients.
+    pub recipient_domain: Option<String>,
     /// Recipients.
     pub recipients: u64,
+    /// Of these, those of our probes.
+    pub probes: u64,
+    /// When the first of the notices came.
+    pub first: Timestamp,
+    /// When the last one came.
+    pub last: Timestamp,
+    /// The probe that the last one about a probe is about.
+    pub token: Option<String>,
 }
 
 /// A row of `report bounce-list`: one recipient of one notice.
@@ -34,6 +46,8 @@ pub struct BounceRow {
     pub outcome: String,
     /// The recipient.
     pub recipient: Option<String>,
+    /// Its domain.
+    pub recipient_domain: Option<String>,
     /// The recipient as the sender named it, where it differs.
     pub original_recipient: Option<String>,
     /// The `Action` field as written.
@@ -79,4 +93,6 @@ pub struct BounceTotals {
     pub delivered: u64,
     /// Not said.
     pub unknown: u64,
+    /// Of all of these, those of our probes.
+    pub probes: u64,
 }

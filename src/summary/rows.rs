@@ -276,7 +276,7 @@ pub struct MessageRow {
     pub size_bytes: u64,
 }
 
-/// A row of `report probes`: one probe.
+/// A row of `report probe-list`: one probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeRow {
     /// Its token.
@@ -329,7 +329,7 @@ pub struct MessageTotals {
     pub size_bytes: u64,
 }
 
-/// The totals of `report probes`: probes by state.
+/// The totals of `report probe-list`: probes by state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ProbeTotals {
     /// All.

@@ -14,7 +14,7 @@ mod documents;
 /// The binary: help, wrong use, faults of the configuration, pipes, colour.
 #[cfg(test)]
 #[path = "cli/commands.rs"]
-mod commands;
+pub(crate) mod commands;
 
 /// Reports made on the spot, answers as JSON.
 #[cfg(test)]

@@ -620,7 +620,7 @@ fn probes_go_out_come_in_and_have_a_verdict() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("did you mean `hq`"));
 
-    let probes = rows(&server, &["report", "probes"]);
+    let probes = rows(&server, &["report", "probe-list"]);
     let of =
         |route: &str| probes.iter().find(|row| row["route"] == route).expect("a probe of the route").clone();
     for route in ["hq", "bare"] {
@@ -668,7 +668,7 @@ fn forged_and_foreign_tokens_are_kept_told_apart_and_capped() {
         assert_eq!(row["deviations"], serde_json::json!([want]), "{row}");
         assert_ne!(row["kind"], "probe", "{row}");
     }
-    assert!(rows(&server, &["report", "probes"]).is_empty());
+    assert!(rows(&server, &["report", "probe-list"]).is_empty());
 
     let mut client = Client::connect(server.smtp).expect("a greeting");
     client.command("EHLO x.example").expect("a reply");

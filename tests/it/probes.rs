@@ -24,3 +24,7 @@ mod whole_way;
 /// What filters are tested with stands in no file of ours.
 #[cfg(test)]
 mod harmless;
+
+/// The answers about probes.
+#[cfg(test)]
+mod views;

@@ -14,6 +14,9 @@ pub struct ReportArguments {
     /// The filters of `messages`.
     #[command(flatten)]
     pub trace: TraceArguments,
+    /// The filters of views of probes.
+    #[command(flatten)]
+    pub probes: ProbeViewArguments,
     /// Show persons in `failures` as they are; each use is written down
     #[arg(long)]
     pub reveal: bool,
@@ -43,7 +46,7 @@ pub enum View {
     Complaints,
     /// A line a day, domain, policy type and cause of TLS reports.
     Tls,
-    /// A line a day, outcome, status, class and host of bounces.
+    /// A line a day, outcome, status, class, host and recipient domain of bounces.
     Bounces,
     /// A line a recipient of a bounce.
     BounceList,
@@ -51,8 +54,14 @@ pub enum View {
     Authentication,
     /// A line a received mail.
     Messages,
-    /// A line a probe.
+    /// A line a route of probes, or a part of it (--by): each state, availability, spam.
     Probes,
+    /// A line a route, or a part of it (--by): how long its probes took.
+    Latency,
+    /// A line a route and MX host: error budget, last good probe, longest gap and outage.
+    Continuity,
+    /// A line a probe.
+    ProbeList,
     /// A line a watched address: mail without a token, and whether it is as expected.
     Watched,
 }
@@ -116,4 +125,16 @@ pub struct TraceArguments {
     /// All mails about the same probe, thread or bounce as this mail, token or Message-ID
     #[arg(long, value_name = "ID")]
     pub related: Option<String>,
+}
+
+/// Filters of views of probes alone.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Filters of probes")]
+pub struct ProbeViewArguments {
+    /// Parts of a route in `probes` and `latency`: route, day, hour (of the week), mx, mx-domain, destination, profile
+    #[arg(long, value_name = "WORD")]
+    pub by: Option<String>,
+    /// One route, with its MX hosts where each is a route of its own
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
 }

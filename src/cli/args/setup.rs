@@ -41,8 +41,9 @@ pub struct SetupArguments {
 /// `check`.
 #[derive(Debug, Clone, Args)]
 pub struct CheckArguments {
-    /// The domain
-    pub domain: String,
+    /// The domain, or a route of the configuration
+    #[arg(value_name = "DOMAIN|ROUTE")]
+    pub subject: String,
     /// Answer from this zone file instead of the network
     #[arg(long, value_name = "FILE")]
     pub zone: Option<PathBuf>,
@@ -52,13 +53,13 @@ pub struct CheckArguments {
     /// Ask DNS only: no policy is fetched by HTTPS, no name server is asked itself
     #[arg(long)]
     pub dns_only: bool,
-    /// WARNING if a metric is out of this range; may be repeated [default: warnings=0]
-    #[arg(long, value_name = "METRIC=RANGE")]
+    /// WARNING if a metric is out of this range; several with commas [default: warnings=0; of a route loss=1,spam=0]
+    #[arg(short, long, value_name = "METRIC=RANGE", value_delimiter = ',')]
     pub warn: Vec<String>,
-    /// CRITICAL if a metric is out of this range; may be repeated [default: errors=0, criticals=0]
-    #[arg(long, value_name = "METRIC=RANGE")]
+    /// CRITICAL if a metric is out of this range; several with commas [default: errors=0,criticals=0; of a route loss=5]
+    #[arg(short, long, value_name = "METRIC=RANGE", value_delimiter = ',')]
     pub crit: Vec<String>,
-    /// Stored reports from: 2026-03-01, 30d, yesterday
-    #[arg(long, value_name = "TIME", default_value = "7d")]
-    pub since: String,
+    /// Stored reports or probes from: 2026-03-01, 30d, yesterday [default: 7d; of a route 1d]
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
 }

@@ -43,6 +43,49 @@ pub static BOUNCES: &[Column<BounceGroupRow>] = &[
     Column::new("recipients", "recipients", RECIPIENTS, Show::Whole, "Recipients.", |row| {
         Value::Count(row.recipients)
     }),
+    Column::new(
+        "recipient_domain",
+        "to domain",
+        Kind::Text,
+        Show::Spare(2, 14),
+        "The domain of the recipients.",
+        |row| Value::text(row.recipient_domain.as_deref()),
+    ),
+    Column::new(
+        "reporting_mta",
+        "reported by",
+        Kind::Text,
+        Show::Spare(6, 14),
+        "The host that reports.",
+        |row| Value::text(row.reporting_mta.as_deref()),
+    ),
+    Column::new(
+        "probes",
+        "probes",
+        RECIPIENTS,
+        Show::Spare(5, 0),
+        "Of these recipients, those of our probes.",
+        |row| Value::Count(row.probes),
+    ),
+    Column::new(
+        "first",
+        "first",
+        Kind::Instant,
+        Show::Spare(8, 0),
+        "When the first of the notices came.",
+        |row| Value::Instant(row.first),
+    ),
+    Column::new("last", "last", Kind::Instant, Show::Spare(7, 0), "When the last one came.", |row| {
+        Value::Instant(row.last)
+    }),
+    Column::new(
+        "token",
+        "last probe",
+        Kind::Text,
+        Show::Spare(20, 10),
+        "The probe that the last notice about a probe is about; `probe show` tells its life.",
+        |row| Value::text(row.token.as_deref()),
+    ),
 ];
 
 /// `report bounce-list`.
@@ -66,6 +109,9 @@ pub static BOUNCE_LIST: &[Column<BounceRow>] = &[
     }),
     Column::new("recipient", "recipient", Kind::Text, Show::Cut(16), "The recipient.", |row| {
         Value::text(row.recipient.as_deref())
+    }),
+    Column::new("recipient_domain", "to domain", Kind::Text, Show::Never, "Its domain.", |row| {
+        Value::text(row.recipient_domain.as_deref())
     }),
     Column::new(
         "original_recipient",
@@ -161,4 +207,7 @@ pub static BOUNCE_TOTALS: &[Column<BounceTotals>] = &[
     }),
     Column::total("delivered", RECIPIENTS, "Delivered.", |totals| Value::Count(totals.delivered)),
     Column::total("unknown", RECIPIENTS, "Not said.", |totals| Value::Count(totals.unknown)),
+    Column::total("probes", RECIPIENTS, "Of all of these, those of our probes.", |totals| {
+        Value::Count(totals.probes)
+    }),
 ];

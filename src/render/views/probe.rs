@@ -1,10 +1,10 @@
-//! The columns of `report probes`.
+//! The columns of `report probe-list`.
 
 use crate::render::columns::{Column, Kind, Show};
 use crate::render::value::Value;
 use crate::summary::rows::{ProbeRow, ProbeTotals};
 
-/// `report probes` and `probe list`.
+/// `report probe-list` and `probe list`.
 pub static PROBES: &[Column<ProbeRow>] = &[
     Column::new("token", "token", Kind::Text, Show::Cut(12), "The token.", |row| {
         Value::text(Some(&row.token))
@@ -64,7 +64,7 @@ pub static PROBES: &[Column<ProbeRow>] = &[
     ),
 ];
 
-/// The totals of `probes`.
+/// The totals of `probe-list`.
 pub static PROBE_TOTALS: &[Column<ProbeTotals>] = &[
     Column::total("probes", Kind::Count("probes"), "Probes.", |totals| Value::Count(totals.probes)),
     Column::total("planned", Kind::Count("probes"), "To be sent.", |totals| Value::Count(totals.planned)),

@@ -14,7 +14,7 @@ use crate::summary::{Answer, BounceGroupRow, BounceRow, BounceTotals, Query};
 const ROWS: &str =
     "SELECT b.message_id, b.received_at_ms, b.kind, b.outcome, b.recipient, b.original_recipient,
     b.action, b.enhanced_status, b.reply_code, b.class, b.reason, b.phase, b.remote_mta, b.reporting_mta,
-    b.diagnostic, b.will_retry_until_ms, b.token, b.evidence FROM bounce AS b
+    b.diagnostic, b.will_retry_until_ms, b.token, b.evidence, b.recipient_domain FROM bounce AS b
     WHERE b.received_at_ms >= $1 AND b.received_at_ms < $2
     AND ($3 IS NULL OR b.recipient_domain = $3 OR b.recipient_domain LIKE $4 ESCAPE '!')
     AND ($5 IS NULL OR b.outcome = $5 OR b.reason = $5 OR b.class = $5 OR b.enhanced_status = $5)
@@ -45,6 +45,7 @@ fn stream(
         last = last.or(Some(row.received_at));
         first = Some(row.received_at);
         totals.recipients += 1;
+        totals.probes += u64::from(row.token.is_some());
         *match row.outcome.as_str() {
             "failed" => &mut totals.bounces,
             "delayed" => &mut totals.delayed,
@@ -79,33 +80,79 @@ fn to_row(row: &Row<'_>) -> Result<BounceRow, StoreError> {
         will_retry_until: row.get::<_, Option<i64>>(15)?.map(Timestamp::from_ms),
         token: row.get(16)?,
         evidence: strings(row.get_ref(17)?.as_str()?),
+        recipient_domain: row.get(18)?,
     })
 }
 
-/// What recipients are grouped by: day, outcome, status, class, host, reason; the newest day first.
-type Group = (std::cmp::Reverse<i32>, String, Option<String>, Option<String>, Option<String>, String);
+/// What recipients are grouped by; the newest day first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    day: std::cmp::Reverse<i32>,
+    outcome: String,
+    enhanced_status: Option<String>,
+    class: Option<String>,
+    host: Option<String>,
+    reason: String,
+    reporting_mta: Option<String>,
+    recipient_domain: Option<String>,
+}
+
+/// What is counted of a group. The newest row comes first.
+struct Counted {
+    recipients: u64,
+    probes: u64,
+    first: Timestamp,
+    last: Timestamp,
+    token: Option<String>,
+}
 
 /// See [`super::Reader::bounces`].
 pub(super) fn bounces(
     connection: &Connection,
     query: &Query,
 ) -> Result<Answer<BounceGroupRow, BounceTotals>, StoreError> {
-    let mut groups: BTreeMap<Group, u64> = BTreeMap::new();
+    let mut groups: BTreeMap<Group, Counted> = BTreeMap::new();
     let (totals, first, last) = stream(connection, query, |row| {
-        let day = std::cmp::Reverse(row.received_at.day().0);
-        let group = (day, row.outcome, row.enhanced_status, row.class, row.remote_mta, row.reason);
-        *groups.entry(group).or_default() += 1;
+        let group = Group {
+            day: std::cmp::Reverse(row.received_at.day().0),
+            outcome: row.outcome,
+            enhanced_status: row.enhanced_status,
+            class: row.class,
+            host: row.remote_mta,
+            reason: row.reason,
+            reporting_mta: row.reporting_mta,
+            recipient_domain: row.recipient_domain,
+        };
+        let counted = groups.entry(group).or_insert_with(|| Counted {
+            recipients: 0,
+            probes: 0,
+            first: row.received_at,
+            last: row.received_at,
+            token: None,
+        });
+        counted.recipients += 1;
+        counted.probes += u64::from(row.token.is_some());
+        counted.first = row.received_at;
+        if counted.token.is_none() {
+            counted.token = row.token;
+        }
     })?;
     let mut rows: Vec<BounceGroupRow> = groups
         .into_iter()
-        .map(|((day, outcome, enhanced_status, class, host, reason), recipients)| BounceGroupRow {
-            day: Day(day.0).iso(),
-            outcome,
-            enhanced_status,
-            class,
-            host,
-            reason,
-            recipients,
+        .map(|(group, counted)| BounceGroupRow {
+            day: Day(group.day.0).iso(),
+            outcome: group.outcome,
+            enhanced_status: group.enhanced_status,
+            class: group.class,
+            host: group.host,
+            reason: group.reason,
+            reporting_mta: group.reporting_mta,
+            recipient_domain: group.recipient_domain,
+            recipients: counted.recipients,
+            probes: counted.probes,
+            first: counted.first,
+            last: counted.last,
+            token: counted.token,
         })
         .collect();
     // Within a day the most recipients first.
@@ -155,7 +202,13 @@ fn group_key(row: &BounceGroupRow, column: &str) -> Option<SortKey> {
         "class" => SortKey::from(&row.class),
         "host" => SortKey::from(&row.host),
         "reason" => SortKey::from(row.reason.as_str()),
+        "reporting_mta" => SortKey::from(&row.reporting_mta),
+        "recipient_domain" => SortKey::from(&row.recipient_domain),
         "recipients" => row.recipients.into(),
+        "probes" => row.probes.into(),
+        "first" => row.first.into(),
+        "last" => row.last.into(),
+        "token" => SortKey::from(&row.token),
         _ => return None,
     })
 }
@@ -168,6 +221,7 @@ fn row_key(row: &BounceRow, column: &str) -> Option<SortKey> {
         "kind" => SortKey::from(row.kind.as_str()),
         "outcome" => SortKey::from(row.outcome.as_str()),
         "recipient" => SortKey::from(&row.recipient),
+        "recipient_domain" => SortKey::from(&row.recipient_domain),
         "original_recipient" => SortKey::from(&row.original_recipient),
         "action" => SortKey::from(&row.action),
         "enhanced_status" => SortKey::from(&row.enhanced_status),

@@ -3,12 +3,14 @@
 mod arrivals;
 mod authentication;
 mod bounce;
+mod drill;
 mod export;
 mod failure;
 mod learnt;
 mod message;
 mod policies;
 mod probe;
+mod probe_views;
 mod records;
 mod reported;
 mod reporters;
@@ -42,17 +44,20 @@ use crate::mailbox::{FolderKey, FolderState};
 use crate::probe::token::KeyRing;
 use crate::probe::watched::{Judged, Watched};
 use crate::sources::{Places, Senders};
+use crate::summary::drill::DrillProbe;
 use crate::summary::{
     Answer, AuthenticationRow, AuthenticationTotals, BounceGroupRow, BounceRow, BounceTotals, ComplaintRow,
-    ComplaintTotals, DnsEventRow, DnsFindingRow, DnsRecordRow, DomainRow, ExportRow, FailureRow,
-    FailureTotals, MessageRow, MessageSums, MessageTotals, PolicyRow, PolicyTotals, ProbeRow, ProbeTotals,
-    Query, RecordRow, RecordTotals, ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow,
-    TlsTotals, WatchedRow, WatchedTotals,
+    ComplaintTotals, ContinuityRow, ContinuityTotals, DnsEventRow, DnsFindingRow, DnsRecordRow, DomainRow,
+    ExportRow, FailureRow, FailureTotals, LatencyRow, LatencyTotals, MessageRow, MessageSums, MessageTotals,
+    PolicyRow, PolicyTotals, ProbeCounts, ProbeGroupRow, ProbeRow, ProbeTotals, Query, RecordRow,
+    RecordTotals, ReporterRow, SourceRow, StreamRow, SummaryRow, SummaryTotals, TlsRow, TlsTotals,
+    WatchedRow, WatchedTotals,
 };
 
 pub use message::StoredMessage;
 pub(super) use message::{count, strings};
 pub use probe::{StoredAttempt, StoredMx, StoredProbe, StoredStep, StoredVerdict};
+pub use probe_views::ProbeMeans;
 pub(super) use scope::below_pattern;
 pub use sent::SentProbe;
 pub use stats::{StoreStats, TableStats};
@@ -174,6 +179,38 @@ impl Reader {
     /// A row a probe sent in the period, the newest first, with its state at `now`.
     pub fn probes(&self, query: &Query, now: Timestamp) -> Result<Answer<ProbeRow, ProbeTotals>, StoreError> {
         self.consistently(|connection| probe::probes(connection, query, now))
+    }
+
+    /// A row a route of probes, or a part of it, with how many are in each state. The result asked for is a state.
+    pub fn probe_groups(
+        &self,
+        query: &Query,
+        means: &ProbeMeans<'_>,
+    ) -> Result<Answer<ProbeGroupRow, ProbeCounts>, StoreError> {
+        self.consistently(|connection| probe_views::groups(connection, query, means))
+    }
+
+    /// A row a route of probes, or a part of it, with how long they took.
+    pub fn latency(
+        &self,
+        query: &Query,
+        means: &ProbeMeans<'_>,
+    ) -> Result<Answer<LatencyRow, LatencyTotals>, StoreError> {
+        self.consistently(|connection| probe_views::latency(connection, query, means))
+    }
+
+    /// A row a route of probes and one an MX host of it: its budget, its gaps and outages.
+    pub fn continuity(
+        &self,
+        query: &Query,
+        means: &ProbeMeans<'_>,
+    ) -> Result<Answer<ContinuityRow, ContinuityTotals>, StoreError> {
+        self.consistently(|connection| probe_views::continuity(connection, query, means))
+    }
+
+    /// The probes of the last drill of a route, as they stand at `now`, in the order of sending; none if there was none.
+    pub fn last_drill(&self, route: &str, now: Timestamp) -> Result<Vec<DrillProbe>, StoreError> {
+        self.consistently(|connection| drill::last(connection, route, now))
     }
 
     /// Everything known of one probe, with its state at `now`; `token` is its name.

@@ -272,7 +272,9 @@ fn tables_stand_whatever_the_text() {
     let mut stores = vec![store];
     stores.extend(case("128-table-layout-wide-text").map(|(store, _)| store));
     for store in &stores {
-        for view in ["summary", "sources", "domains", "reporters", "records", "messages", "probes"] {
+        for view in
+            ["summary", "sources", "domains", "reporters", "records", "messages", "probes", "probe-list"]
+        {
             for columns in ["80", "200", ""] {
                 let mut command = program(store.path(), &["report", view]);
                 if !columns.is_empty() {

@@ -50,8 +50,8 @@ fn probes_from_sending_to_arrival() {
     let list = json(folder, &["probe", "list"]);
     assert_eq!(rows(&list).len(), 4, "{list}");
     assert_eq!((&list["totals"]["arrived"], &list["totals"]["refused"]), (&2.into(), &1.into()));
-    assert_eq!(list["rows"], json(folder, &["report", "probes"])["rows"]);
-    let refused = json(folder, &["report", "probes", "--result", "refused", "--since", "today"]);
+    assert_eq!(list["rows"], json(folder, &["report", "probe-list"])["rows"]);
+    let refused = json(folder, &["report", "probe-list", "--result", "refused", "--since", "today"]);
     assert_eq!(rows(&refused).len(), 1, "{refused}");
     let (code, ..) = run(folder, &["report", "probes", "--fail-if", "refused > 0"]);
     assert_eq!(code, 1);

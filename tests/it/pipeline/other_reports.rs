@@ -374,7 +374,7 @@ fn a_delay_is_no_bounce_and_a_delivery_ends_it() {
     for (file, key) in [("delayed.eml", "after_first"), ("delivered.eml", "after_second")] {
         let (mail, address, token) = with_token(&server, &name, file).expect("the case");
         receive(&server, "", &address, mail.as_bytes());
-        let probes = rows(&server, &["report", "probes"]);
+        let probes = rows(&server, &["report", "probe-list"]);
         assert_eq!(probes.len(), 1, "{probes:?}");
         assert_eq!(probes[0]["token"], token, "{probes:?}");
         // The retry of the case has ended long ago: its word then, not that of today.
@@ -437,7 +437,7 @@ fn a_bounce_in_words_is_joined_to_its_probe() {
     ] {
         assert_eq!(list[0][field], expected[key], "{list:?}");
     }
-    let probes = rows(&server, &["report", "probes"]);
+    let probes = rows(&server, &["report", "probe-list"]);
     assert_eq!(value!([probes[0]["token"], probes[0]["state"]]), value!([token, "bounced"]), "{probes:?}");
     assert!(probes[0]["reason"].as_str().is_some_and(|text| text.contains("5.1.1")), "{probes:?}");
     let group = rows(&server, &["report", "bounces", "--result", "5.1.1", "--fail-if", "bounces > 5"]);
