@@ -122,7 +122,7 @@ impl NewProbe {
             message_id: planned.message.message_id.clone(),
             destination: planned.rcpt_to.domain_name().map(|name| name.as_str().to_owned()),
             size_bytes: u64::try_from(planned.message.bytes.len()).unwrap_or(u64::MAX),
-            is_dkim_signed: route.dkim.is_some(),
+            is_dkim_signed: planned.message.is_dkim_signed,
             mx_host: None,
             expectation: route.profile.expectation(),
             within: None,

@@ -176,6 +176,29 @@ fn configuration_faults_have_file_line_and_mend() {
 }
 
 #[test]
+fn what_keeps_a_route_from_sending_is_found_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "[sender.relay]\nhost = \"192.0.2.1\"\n\n[route.hq]\nsender = \"relay\"\nto = \"{token}@example.net\"\n\
+                from = \"probe@probe.example.org\"\ntemplate = \"offer.txt\"\n";
+    std::fs::write(folder.path().join("mailsonde.toml"), file).unwrap();
+    let checked = |template: &str| {
+        std::fs::write(folder.path().join("offer.txt"), template).unwrap();
+        let (code, _, err) = run(folder.path(), &["config", "check"]);
+        (code, err)
+    };
+    assert_eq!(checked("Subject: Offer {{seq}}\n\nHello,\n").0, 0);
+    for (template, want) in [
+        ("Subject: Offer\n\nHello {{name}},\n", "line 3: no such variable: {{name}} (there are {{token}}"),
+        ("Subject: Offer\nBcc: a@example.com\n\nHello,\n", "line 2: the field `Bcc` is written by the probe"),
+        ("Hello,\n", "line 1: not a field `Name: value`: a template begins with its fields"),
+    ] {
+        let (code, err) = checked(template);
+        assert_eq!(code, 2, "{err}");
+        assert!(err.contains("[route.hq]: template ") && err.contains(want), "{err}");
+    }
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["config", "check"] as &[&str], &["config", "example"], &["report", "--help"]] {
