@@ -3,7 +3,7 @@
 
 /// A server that does what its script says.
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 
 /// Handing over, phase by phase.
 #[cfg(test)]

@@ -281,6 +281,7 @@ pub async fn deliver(options: &DirectOptions, means: Means<'_>, submission: Subm
             outcome: Outcome::Deferred(Phase::Resolve, Cause::Fault(Fault::Closed)),
         },
         failures: Vec::new(),
+        is_barred: false,
         sessions: 0,
         ended: None,
     };
@@ -303,6 +304,8 @@ struct Delivery<'d> {
     last: HandOver,
     /// How the hosts so far failed.
     failures: Vec<Outcome>,
+    /// True if a host was left out by what DANE or MTA-STS demand.
+    is_barred: bool,
     /// Sessions so far.
     sessions: usize,
     /// When the outcome of the last one was known, from the beginning on: its goodbye does not count.
@@ -392,12 +395,14 @@ impl Delivery<'_> {
             let why = "this host is preferred to it, or is it";
             self.pass_over(&name, preference, DaneResult::NotAsked, StsFit::Untested(why), why.to_owned());
         }
-        of_failures(std::mem::take(&mut self.failures)).unwrap_or_else(|| {
-            let told =
-                self.last.mx.iter().filter_map(|mx| Some(format!("{}: {}", mx.host, mx.fault.as_ref()?)));
-            let told: Vec<String> = told.collect();
-            Outcome::Deferred(Phase::Resolve, Cause::Fault(Fault::Barred(told.join("; "))))
-        })
+        match of_failures(std::mem::take(&mut self.failures)) {
+            // What is barred now may be allowed later: then it is no refusal by all.
+            Some(outcome) if !self.is_barred || matches!(outcome, Outcome::Deferred(..)) => return outcome,
+            _ => {}
+        }
+        let told = self.last.mx.iter().filter_map(|mx| Some(format!("{}: {}", mx.host, mx.fault.as_ref()?)));
+        let told: Vec<String> = told.collect();
+        Outcome::Deferred(Phase::Resolve, Cause::Fault(Fault::Barred(told.join("; "))))
     }
 
     /// Tries the addresses of one host; gives the outcome if it had the last word.
@@ -430,6 +435,7 @@ impl Delivery<'_> {
             }
         };
         if let Dane::Broken(why) = &host.dane {
+            self.is_barred = true;
             let (dane, fit) = (DaneResult::Broken(why.clone()), StsFit::Untested("DANE decides"));
             self.pass_over(&host.name, host.preference, dane, fit, why.clone());
             return None;
@@ -440,6 +446,7 @@ impl Delivery<'_> {
             && !is_dane
             && !held.policy.covers(&host.name)
         {
+            self.is_barred = true;
             let why = "the policy of MTA-STS does not name this host";
             let dane = dane_so_far(&host.dane);
             self.pass_over(&host.name, host.preference, dane, StsFit::Fails(why.to_owned()), why.to_owned());

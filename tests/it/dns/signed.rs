@@ -15,9 +15,16 @@ use mailsonde::dns::{
     Answer, AskServer as _, Cause, Confirmed, DirectServers, Dnssec, HickoryResolver, Name, Options, Outcome,
     Question, RecordData, RecordType, Resolve, Security, Servers,
 };
+use mailsonde::dns_health::addresses::Reach;
 use mailsonde::dns_health::facts::Facts;
 use mailsonde::dns_health::finding::State;
 use mailsonde::dns_health::gather::{self, Allowance, Tools};
+use mailsonde::mail::{Address, ReversePath};
+use mailsonde::smtp::submit::direct::{DirectOptions, Means, deliver};
+use mailsonde::smtp::submit::{Submission, Timeouts, Verify};
+
+use crate::probes::scripted::{Do, say, serve_on};
+use crate::support::tls::Identity;
 
 /// The server and the tools.
 const PROGRAMS: [&str; 4] =
@@ -79,6 +86,11 @@ fn sign(folder: &Path, zone: &str, options: &[&str]) {
 impl Bind {
     /// Signs all zones and serves them; `None` where there is no BIND.
     fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// The same with more records in each zone below `test.`
+    fn start_with(more: &str) -> Option<Self> {
         if !PROGRAMS.iter().all(|program| Path::new(program).exists()) {
             assert!(std::env::var_os("MAILSONDE_REQUIRE_BIND").is_none(), "BIND is required and not there");
             eprintln!("skipped: needs BIND (bind9, bind9-utils)");
@@ -91,7 +103,7 @@ impl Bind {
         for child in CHILDREN {
             let zone = format!("{child}.test");
             let file = path.join(format!("{zone}.zone"));
-            std::fs::write(&file, RECORDS).unwrap();
+            std::fs::write(&file, format!("{RECORDS}{more}")).unwrap();
             let _ = writeln!(parent, "{child} NS ns");
             let _ = writeln!(zones, "zone \"{zone}\" {{ type primary; file \"{zone}.zone\"; }};");
             if child == "plain" {
@@ -328,4 +340,110 @@ async fn dane_is_judged_by_what_is_proven() {
         assert!(strict.contains(&"DNS-DNSSEC critical".to_owned()), "{zone}: {strict:?}");
         assert_eq!(health(&confirmed, zone).await, not_known, "{zone}");
     }
+}
+
+/// A session of an MX host with STARTTLS that takes the message, or that ends with the handshake.
+fn session(is_whole: bool) -> Vec<Do> {
+    let mut script = vec![
+        say("220 mx"),
+        Do::Hear("EHLO "),
+        say("250-mx"),
+        say("250 STARTTLS"),
+        Do::Hear("STARTTLS"),
+        say("220 go"),
+        Do::Tls,
+    ];
+    if is_whole {
+        for (hear, reply) in
+            [("EHLO ", "250 mx"), ("MAIL ", "250 ok"), ("RCPT ", "250 ok"), ("DATA", "354 go")]
+        {
+            script.extend([Do::Hear(hear), say(reply)]);
+        }
+        script.extend([Do::Body, say("250 ok"), Do::Hear("QUIT"), say("221 bye")]);
+    }
+    script
+}
+
+/// A probe under DANE, from signed zones to the handshake: the certificate must match where all is proven, and what is
+/// not proven is told.
+#[tokio::test]
+async fn a_probe_keeps_to_dane_by_what_is_proven() {
+    let (ours, other) = (Identity::self_signed(&["any.example"]), Identity::self_signed(&["any.example"]));
+    let hash = |identity: &Identity| {
+        let hash = ring::digest::digest(&ring::digest::SHA256, &identity.chain[0]);
+        data_encoding::HEXLOWER.encode(hash.as_ref())
+    };
+    let more = format!(
+        "probe MX 10 probe-mx\nprobe-mx A 127.0.0.1\n_25._tcp.probe-mx TLSA 3 0 1 {}\n\
+         bare MX 10 bare-mx\nbare-mx A 127.0.0.1\naliased MX 10 alias-mx\nalias-mx CNAME probe-mx\n",
+        hash(&ours)
+    );
+    let Some(bind) = Bind::start_with(&more) else { return };
+    let plain = HickoryResolver::new(&bind.options(Dnssec::Off)).unwrap();
+    let validating = HickoryResolver::new(&bind.options(Dnssec::Anchors(bind.anchor.clone()))).unwrap();
+    let blind = "not known: whether the MX records are signed is not known";
+    let proven: &dyn Resolve = &validating;
+    let cases: [(&dyn Resolve, &str, &Identity, bool, &str, &str); 9] = [
+        (proven, "probe.secure.test", &ours, true, "accepted", "matched"),
+        (proven, "probe.nsec3.test", &ours, true, "accepted", "matched"),
+        (proven, "aliased.secure.test", &ours, true, "accepted", "matched"),
+        (
+            proven,
+            "probe.secure.test",
+            &other,
+            false,
+            "deferred",
+            "failed: certificate: none of 1 TLSA records matches",
+        ),
+        // That there is no record is proven too.
+        (proven, "bare.secure.test", &other, true, "accepted", "none: no TLSA record"),
+        (proven, "bare.nsec3.test", &other, true, "accepted", "none: no TLSA record"),
+        (proven, "probe.plain.test", &other, true, "accepted", "none: the MX records are not signed"),
+        // Who does not validate knows nothing, and says so.
+        (&plain, "probe.secure.test", &other, true, "accepted", blind),
+        (&plain, "probe.plain.test", &other, true, "accepted", blind),
+    ];
+    for (resolver, domain, identity, is_whole, outcome, dane) in cases {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = serve_on(listener, vec![session(is_whole)], Arc::clone(&identity.config));
+        let hand_over = probe_to(domain, port, resolver).await;
+        let tried: Vec<String> = hand_over.mx.iter().map(|mx| mx.dane.to_string()).collect();
+        assert_eq!((hand_over.outcome.what().as_str(), tried), (outcome, vec![dane.to_owned()]), "{domain}");
+        assert!(server.await.unwrap().iter().all(Result::is_ok), "{domain}");
+    }
+    // What is forged is nowhere to send to, and nobody is asked.
+    for domain in ["probe.wrong.test", "probe.expired.test"] {
+        let hand_over = probe_to(domain, 1, &validating).await;
+        let what = hand_over.outcome.what();
+        let reason = what.reason().unwrap();
+        assert!(reason.text.starts_with("not known who takes the mail: MX of"), "{}", reason.text);
+        assert_eq!((what.as_str(), reason.enhanced.as_deref()), ("deferred", Some("4.4.3")));
+        assert!(hand_over.attempts.is_empty() && reason.text.contains("bogus"), "{}", reason.text);
+    }
+}
+
+/// Hands a message to the MX hosts of a domain on loopback.
+async fn probe_to(domain: &str, port: u16, resolver: &dyn Resolve) -> mailsonde::smtp::submit::HandOver {
+    let wait = Duration::from_secs(60);
+    let options = DirectOptions {
+        helo: "probe.example.org".to_owned(),
+        port,
+        source_address: None,
+        requires_tls: false,
+        verify: Verify::Off,
+        dane: true,
+        mta_sts: false,
+        dsn: None,
+        only: None,
+        own_names: vec![],
+        own_addresses: vec![],
+        reach: Reach::Any,
+        seed: 1,
+        timeouts: Timeouts { connect: wait, tls: wait, reply: wait, block: wait, dot: wait },
+    };
+    let (mail_from, rcpt_to) = (ReversePath::Null, Address::parse(&format!("u@{domain}")).unwrap());
+    let message = b"Subject: t\r\n\r\nx\r\n";
+    let submission = Submission { mail_from: &mail_from, rcpt_to: &rcpt_to, message, needs_smtputf8: false };
+    deliver(&options, Means { resolver, policies: None }, submission).await
 }

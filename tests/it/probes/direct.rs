@@ -588,6 +588,11 @@ async fn an_enforced_policy_is_kept_and_one_in_testing_is_noted() {
         "{}",
         notes[1]
     );
+    // One is barred, the other has no service: it is no refusal by all.
+    let hosts = vec![Host::new("127.0.0.3", vec![until("", "554 no service")])];
+    let hand_over = play_with(&zone, hosts, Some(&held), edit).await;
+    assert!(matches!(hand_over.outcome, Outcome::Deferred(..)), "{:?}", hand_over.outcome);
+    assert!(told(&hand_over).0.contains("b.multi.example: banner: 554 no service"), "{:?}", told(&hand_over));
     // Nobody named at all: nothing is sent, and the reason is told.
     let (none, _) = policies("enforce", "c.multi.example");
     let hand_over = play_with(&zone, vec![], Some(&none), edit).await;
