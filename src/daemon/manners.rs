@@ -281,7 +281,7 @@ impl State {
         for row in rows {
             self.newest = self.newest.max(Some(row.sent_at));
             if !self.seen.contains(&row.token) {
-                let granted = self.granted.iter().position(|(route, _)| *route == row.route);
+                let granted = self.granted.iter().position(|(route, _)| is_of(&row.route, route));
                 match granted {
                     Some(index) => drop(self.granted.swap_remove(index)),
                     None => {
@@ -294,6 +294,11 @@ impl State {
         self.seen = seen;
         Ok(())
     }
+}
+
+/// True if a stored name is that of a route, or of one of its ways (`hq/mx1.example.net/ipv4`).
+fn is_of(name: &str, route: &str) -> bool {
+    name.strip_prefix(route).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A mutex whose holder panicked holds what it held before.

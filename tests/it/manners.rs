@@ -14,6 +14,8 @@ use mailsonde::probe::look::{Found, Point};
 use mailsonde::probe::manners::{Harm, Leave, Occasion, Refusal, Whose, Why};
 use mailsonde::store::Store;
 
+use crate::support::program;
+
 const CONFIGURATION: &str = r#"
 [store]
 path = "m.db"
@@ -292,4 +294,141 @@ async fn leave_of_several_domains_at_once() {
     assert_eq!(leaves[0], ("a.example".to_owned(), Leave::Published));
     assert_eq!(leaves[1].1, Leave::Absent { found: Vec::new() });
     assert!(matches!(&leaves[2].1, Leave::NotKnown(cause) if cause.contains("servfail")), "{leaves:?}");
+}
+
+// ---- The commands ----
+
+/// A place whose key stands beside its database, as commands want it.
+fn place_of_commands(zone: &str) -> Place {
+    let place = Place::new(zone);
+    std::fs::write(place.folder.path().join("m.key"), [7; 32]).unwrap();
+    std::fs::write(place.folder.path().join("m.toml"), CONFIGURATION).unwrap();
+    place
+}
+
+/// The rows of a command with a configuration, and its exit code.
+fn rows(place: &Place, arguments: &[&str]) -> (Vec<serde_json::Value>, Option<i32>) {
+    let mut all = vec!["--config", "m.toml", "--format", "json"];
+    all.extend(arguments);
+    let said = program::say(place.folder.path(), &all);
+    let answer: serde_json::Value =
+        serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}{}", said.stdout, said.stderr));
+    (answer["rows"].as_array().unwrap().clone(), said.code)
+}
+
+#[test]
+fn routes_are_checked_point_by_point() {
+    let place = place_of_commands(&zone("_mailsonde-probe.example.com. TXT \"ID\"\n"));
+    let (rows, code) = rows(&place, &["probe", "routes", "--check"]);
+    assert_eq!(code, Some(1));
+    let found = |route: &str, point: &str| {
+        let row = rows.iter().find(|row| row["route"] == route && row["point"] == point);
+        row.map(|row| row["found"].as_str().unwrap().to_owned()).unwrap_or_default()
+    };
+    for (route, point, want) in [
+        ("here", "consent", "yes"),
+        ("here", "ptr", ""),
+        ("foreign", "consent", "no"),
+        ("agreed", "consent", "yes"),
+        ("own", "leave", "no"),
+        ("test", "leave", "no"),
+        ("mx", "leave", ""),
+        ("mx", "ptr", "yes"),
+        ("mx", "helo", "yes"),
+        ("mx", "spf", "yes"),
+        ("mx", "dkim", "no"),
+        ("mx", "dmarc", "yes"),
+        ("mx", "port25", "not-known"),
+    ] {
+        assert_eq!(found(route, point), want, "{route} {point}");
+    }
+    // Of two domains of one route, one gives leave.
+    let leave: Vec<&str> = rows
+        .iter()
+        .filter(|row| row["route"] == "test" && row["point"] == "leave")
+        .map(|row| row["found"].as_str().unwrap())
+        .collect();
+    assert_eq!(leave, ["yes", "no"]);
+    let mend = rows.iter().find(|row| row["route"] == "own" && row["point"] == "leave").unwrap();
+    let want = format!("publish `_mailsonde-probe.sub.example.com TXT \"{}\"`", place.keys.installation_id());
+    assert_eq!(mend["mend"], want.as_str());
+    let said = program::say(place.folder.path(), &["--config", "m.toml", "probe", "routes", "here"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!((said.stdout + &said.stderr).contains(&place.keys.installation_id()));
+    let said =
+        program::say(place.folder.path(), &["--config", "m.toml", "probe", "routes", "hier", "--check"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("here"), "{}", said.stderr);
+}
+
+#[test]
+fn setup_prints_the_leave_and_knows_it_again() {
+    let place = place_of_commands(&zone(""));
+    let setup = |place: &Place| {
+        let arguments =
+            ["--config", "m.toml", "setup", "example.com", "--rua", "dmarc@example.com", "--zone", "m.zone"];
+        program::say(place.folder.path(), &arguments).stdout
+    };
+    let said = setup(&place);
+    let id = place.keys.installation_id();
+    for want in [
+        "add        _mailsonde-probe.example.com TXT  allows this installation to send negative probes"
+            .to_owned(),
+        format!("publish: TXT \"{id}\""),
+        "_mailsonde-probe.sub.example.com TXT".to_owned(),
+        "_mailsonde-probe.forged.example.com TXT".to_owned(),
+    ] {
+        assert!(said.contains(&want), "{said}\nwant {want}");
+    }
+    assert!(!said.contains("_mailsonde-probe.other.example"), "{said}");
+    let place = place_of_commands(&zone("_mailsonde-probe.example.com. TXT \"ID\"\n"));
+    let said = setup(&place);
+    assert!(said.contains("in-place   _mailsonde-probe.example.com TXT"), "{said}");
+}
+
+#[test]
+fn the_check_of_a_configuration_says_what_will_surprise() {
+    let place = place_of_commands(&zone(""));
+    let said = program::say(place.folder.path(), &["--config", "m.toml", "config", "check"]);
+    let text = said.stdout + &said.stderr;
+    for want in [
+        "[route.own]: its bounces go to probe@probe.example.com",
+        "`unobserved: no bounce path`",
+        "[route.foreign]: other.example is none of the configured domains",
+        "[route.mx]: its probes are mail of example.com",
+    ] {
+        assert!(text.contains(want), "{text}\nwant {want}");
+    }
+    assert!(!text.contains("[route.agreed]: mail.agreed.example is none"), "{text}");
+}
+
+#[test]
+fn a_plan_tells_what_a_schedule_can_see() {
+    let place = place_of_commands(&zone(""));
+    let text = CONFIGURATION
+        .replace("[route.here]\nsender = \"here\"\n", "[route.here]\nsender = \"here\"\nevery = \"288s\"\n");
+    std::fs::write(place.folder.path().join("m.toml"), text).unwrap();
+    let (all, code) = rows(&place, &["probe", "plan"]);
+    assert_eq!(code, Some(0));
+    let here = all.iter().find(|row| row["name"] == "here").unwrap();
+    assert_eq!((&here["probes_day"], &here["loss_day"]), (&300.into(), &0.99.into()), "{here}");
+    assert_eq!((&here["whose"], &here["messages_month"]), (&"here".into(), &9_000.into()), "{here}");
+    let own = all.iter().find(|row| row["name"] == "own").unwrap();
+    assert!(own["loss_day"].is_null() && own["is_goal_met"].is_null(), "{own}");
+    let total = all.iter().find(|row| row["kind"] == "total").unwrap();
+    assert_eq!((&total["messages_month"], &total["cap"]), (&9_000.into(), &"5/h".into()), "{total}");
+    let (met, code) = rows(&place, &["probe", "plan", "--loss", "1%", "--within", "1d"]);
+    let here = met.iter().find(|row| row["name"] == "here").unwrap();
+    assert_eq!(
+        (&here["is_goal_met"], &here["wanted_every_seconds"], code),
+        (&true.into(), &288.into(), Some(0))
+    );
+    let (missed, code) = rows(&place, &["probe", "plan", "--loss", "0.1", "--within", "1d"]);
+    let here = missed.iter().find(|row| row["name"] == "here").unwrap();
+    assert_eq!(
+        (&here["is_goal_met"], &here["wanted_every_seconds"], code),
+        (&false.into(), &28.into(), Some(1))
+    );
+    let said = program::say(place.folder.path(), &["--config", "m.toml", "probe", "plan", "--loss", "0"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
 }
