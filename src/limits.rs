@@ -346,12 +346,14 @@ pub const PROBE_LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub const PROBE_LEAVE_AGAIN: Duration = Duration::from_secs(300);
 /// How long what we look like to receivers holds once it was looked at.
 pub const PROBE_LOOK_HOLDS: Duration = Duration::from_secs(24 * 3_600);
-/// The same where something was wrong or not known: it may have been mended.
-pub const PROBE_LOOK_OPEN_HOLDS: Duration = Duration::from_secs(300);
+/// The same where something was not known.
+pub const PROBE_LOOK_OPEN_HOLDS: Duration = Duration::from_secs(3_600);
+/// The same where something was wrong: it may have been mended.
+pub const PROBE_LOOK_BAD_HOLDS: Duration = Duration::from_secs(300);
 /// Questions to DNS for one look at ourselves, or for the leave of some domains; a usual look asks 15.
 pub const PROBE_LOOK_QUESTIONS: usize = 200;
 /// Time for one look at ourselves, or for asking for leave.
-pub const PROBE_LOOK_TIME: Duration = Duration::from_secs(20);
+pub const PROBE_LOOK_TIME: Duration = Duration::from_secs(10);
 /// Wait for one connection that shows whether our port 25 is open.
 pub const PROBE_PORT25_WAIT: Duration = Duration::from_secs(5);
 /// MX addresses that are tried to see whether our port 25 is open.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::authentication::dkim::SigningKey;
 use crate::clock::{self, Instant, Timestamp};
@@ -51,12 +52,15 @@ pub struct Manners {
     installation: String,
     resolver: Arc<dyn Resolve>,
     is_forced: bool,
-    looks: Mutex<HashMap<String, Look>>,
+    looks: Mutex<HashMap<String, SharedLook>>,
     state: Arc<Mutex<State>>,
 }
 
 /// What a look found, and when.
 type Look = (Instant, Arc<[Finding]>);
+
+/// A look of some routes; locked while it is made.
+type SharedLook = Arc<AsyncMutex<Option<Look>>>;
 
 /// What is remembered between questions.
 struct State {
@@ -175,6 +179,7 @@ impl Manners {
         let look = match wish.harm {
             // What bears a false name fails these points on purpose.
             Harm::Forged => Arc::from([]),
+            _ if self.is_forced => Arc::from([]),
             _ => self.look(route).await,
         };
         let facts = Facts { look: &look, ..facts };
@@ -233,22 +238,30 @@ impl Manners {
         leaves(&*self.resolver, domains, &self.installation).await
     }
 
-    /// What a route's sender looks like to receivers; remembered for a day, or for five minutes where something is to
-    /// be mended or not known. Nothing where its mail stays on this machine.
+    /// What a route's sender looks like to receivers. Nothing where its mail stays on this machine.
+    ///
+    /// Routes that receivers cannot tell apart share one look, and who comes while it is made waits for it: a thousand
+    /// routes to one domain knock at its doors once. It holds for a day, for an hour where something is not known, for
+    /// five minutes where something is to be mended.
     pub async fn look(&self, route: &RouteSettings) -> Arc<[Finding]> {
         if self.whose(route) == Whose::Here {
             return Arc::from([]);
         }
-        let remembered = lock(&self.looks).get(&route.name).cloned();
-        if let Some((at, findings)) = remembered {
-            let is_fine = findings.iter().all(|finding| finding.found == Found::Yes);
-            let holds = if is_fine { limits::PROBE_LOOK_HOLDS } else { limits::PROBE_LOOK_OPEN_HOLDS };
-            if clock::instant().saturating_duration_since(at) < holds {
-                return findings;
+        let place = Arc::clone(lock(&self.looks).entry(look_key(route)).or_default());
+        let mut known = place.lock().await;
+        if let Some((at, findings)) = &*known {
+            let has = |found: Found| findings.iter().any(|finding| finding.found == found);
+            let holds = match (has(Found::No), has(Found::NotKnown)) {
+                (true, _) => limits::PROBE_LOOK_BAD_HOLDS,
+                (false, true) => limits::PROBE_LOOK_OPEN_HOLDS,
+                (false, false) => limits::PROBE_LOOK_HOLDS,
+            };
+            if clock::instant().saturating_duration_since(*at) < holds {
+                return Arc::clone(findings);
             }
         }
         let findings: Arc<[Finding]> = look_at(&self.settings, route, &self.resolver).await.into();
-        lock(&self.looks).insert(route.name.clone(), (clock::instant(), Arc::clone(&findings)));
+        *known = Some((clock::instant(), Arc::clone(&findings)));
         findings
     }
 }
@@ -322,6 +335,22 @@ pub fn whose(settings: &Settings, route: &RouteSettings) -> Whose {
 pub fn consent_of(settings: &Settings, route: &RouteSettings, domain: &DomainName) -> Option<String> {
     let general = || settings.probes.consent.iter().find(|consent| domain.is_at_or_below(&consent.domain));
     route.consent.clone().or_else(|| general().map(|consent| consent.because.clone()))
+}
+
+/// What of a route receivers can see: routes with the same key look the same.
+fn look_key(route: &RouteSettings) -> String {
+    let mail_from = route.mail_from.as_ref().and_then(|template| domain_of(template));
+    let dkim = route.dkim.as_ref().map_or("-", |dkim| dkim.name.as_str());
+    let name =
+        |domain: Option<DomainName>| domain.map_or_else(|| "-".to_owned(), |domain| domain.to_string());
+    [
+        route.sender.name.clone(),
+        name(route.from.domain_name()),
+        name(mail_from),
+        dkim.to_owned(),
+        name(route.recipient_domain()),
+    ]
+    .join(" ")
 }
 
 /// The domains whose leave a route may need: that of its recipients, and those whose names its forged probes bear.

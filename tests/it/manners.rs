@@ -331,7 +331,6 @@ fn routes_are_checked_point_by_point() {
         ("foreign", "consent", "no"),
         ("agreed", "consent", "yes"),
         ("own", "leave", "no"),
-        ("test", "leave", "no"),
         ("mx", "leave", ""),
         ("mx", "ptr", "yes"),
         ("mx", "helo", "yes"),
