@@ -773,6 +773,26 @@ CREATE TABLE probe_step (
     PRIMARY KEY (token, attempt, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- One row: one arrival of a probe of a route with `reflect`: whether it is answered, and how far that came. A row stays as
+-- long as its probe, so that there is one answer.
+CREATE TABLE reflect (
+    token          TEXT PRIMARY KEY,   -- the probe that arrived
+    route_number   INTEGER NOT NULL,   -- as in the token
+    message_id     INTEGER NOT NULL,   -- the arrival
+    arrived_at_ms  INTEGER NOT NULL,
+    state          TEXT NOT NULL,      -- waiting | sending | answered | in-doubt: not known, not sent again | refused |
+                                       -- given-up | not-answered: it must not be
+    reason         TEXT,               -- why, in words
+    reply_token    TEXT,               -- the answer, a probe of the kind `reply`; NULL before the first attempt
+    tries          INTEGER NOT NULL,   -- attempts that began
+    sent_at_ms     INTEGER,            -- when the first one did
+    next_at_ms     INTEGER             -- when it is tried; NULL: not any more
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX reflect_due ON reflect (next_at_ms) WHERE next_at_ms IS NOT NULL;
+CREATE INDEX reflect_sent ON reflect (sent_at_ms) WHERE sent_at_ms IS NOT NULL;
+CREATE INDEX reflect_reply ON reflect (reply_token) WHERE reply_token IS NOT NULL;
+
 -- ---- Watched addresses ----------------------------------------------------------------------------
 
 -- One row: one name behind `watch+` of the configuration.

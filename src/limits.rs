@@ -789,3 +789,17 @@ pub const WATCHED_BLIND_SHARE: i64 = 20;
 pub const WATCHED_NAME_BYTES: usize = 40;
 /// Names of one message's recipients that are kept as watched: honest mail has one.
 pub const WATCHED_NAMES_OF_MESSAGE: usize = 20;
+/// Age of a probe up to which its arrival is answered, and an answer tried again: an older one measures nothing.
+pub const REFLECT_AGE: Duration = Duration::from_secs(24 * 3_600);
+/// Wait before an answer is tried again that was put off; doubled with each attempt.
+pub const REFLECT_RETRY_FIRST: Duration = Duration::from_secs(60);
+/// The longest such wait.
+pub const REFLECT_RETRY_LONGEST: Duration = Duration::from_secs(3_600);
+/// Answers of one route in an hour: twice a probe a minute, and nobody can have us send more.
+pub const REFLECT_ROUTE_HOUR: u64 = 120;
+/// Answers of all routes in an hour.
+pub const REFLECT_HOUR: u64 = 1_200;
+/// Answers that are taken up at one time.
+pub const REFLECT_AT_ONCE: usize = 50;
+/// From one look for arrivals to answer to the next: how long an answer may wait, which its own time leaves out.
+pub const REFLECT_EVERY: Duration = Duration::from_secs(1);

@@ -14,11 +14,12 @@ use crate::clock::{self, Timestamp};
 use crate::limits;
 use crate::mail::delivery_status::{DeliveryReport, Input};
 use crate::mail::message::Message;
-use crate::mail::{Body, Envelope, MessageId, Origin, Purpose};
+use crate::mail::{Address, Body, Envelope, MessageId, Origin, Purpose};
 use crate::mailbox::Mark;
 use crate::probe::bounce;
 use crate::probe::lifecycle::Seen;
 use crate::probe::matching::{Matches, match_mail};
+use crate::probe::reflect;
 use crate::probe::token::KeyRing;
 use crate::probe::watched;
 use crate::reports::aggregate::Record;
@@ -28,8 +29,8 @@ use crate::reports::failure::{FailureReport, Redactor};
 use crate::reports::{Unreadable, UnreadableKind};
 use crate::store::{
     Begun, FinishDone, Finished, LoadingId, MessageRef, MessageStatus, NewMessage, ReadBounce, ReadFailure,
-    ReadReport, ReadTls, ReadWatched, Reader, Reading, ReportRows, Returned, Sighting, Store, StoreError,
-    pack, sha256,
+    ReadReflection, ReadReport, ReadTls, ReadWatched, Reader, Reading, ReportRows, Returned, Sighting, Store,
+    StoreError, pack, sha256,
 };
 use crate::summary::Trust;
 
@@ -117,12 +118,21 @@ pub struct Ingest {
     store: Store,
     keys: KeyRing,
     bell: Arc<Bell>,
+    /// Numbers of the routes whose arrivals are answered.
+    reflects: Vec<u16>,
 }
 
 impl Ingest {
     /// Makes a reader of the messages in `store`.
     pub fn new(store: Store, keys: KeyRing, bell: Arc<Bell>) -> Self {
-        Self { store, keys, bell }
+        Self { store, keys, bell, reflects: Vec::new() }
+    }
+
+    /// With these routes, by their numbers, whose arrivals are answered: for the process that answers them.
+    #[must_use]
+    pub fn reflecting(mut self, routes: impl IntoIterator<Item = u16>) -> Self {
+        self.reflects = routes.into_iter().collect();
+        self
     }
 
     /// Reads until the bell says stop.
@@ -202,6 +212,7 @@ impl Ingest {
             purposes: &stored.purposes,
             file_name: stored.file_name.as_deref(),
             bytes: &bytes,
+            reflects: &self.reflects,
         };
         let mut reading = read_begun(&self.store, &self.keys, &source, &begun)?;
         // A large message is compressed into the store in slices, so that the lock is never held long.
@@ -242,6 +253,8 @@ pub struct Source<'a> {
     pub file_name: Option<&'a str>,
     /// Its bytes.
     pub bytes: &'a [u8],
+    /// Numbers of the routes whose arrivals are answered.
+    pub reflects: &'a [u16],
 }
 
 /// Turns bytes into facts. Rows of large reports go to the store in slices, invisible until the reading is
@@ -329,6 +342,7 @@ fn empty_reading(source: &Source<'_>) -> Reading {
         bounces: Vec::new(),
         probes: Vec::new(),
         returned: Vec::new(),
+        reflection: None,
         watched: None,
     }
 }
@@ -341,6 +355,7 @@ fn read_whole(
     loaded: &mut Vec<LoadingId>,
 ) -> Result<Reading, StoreError> {
     let mut reading = empty_reading(source);
+    let read_at = reading.read_at;
     let mut trouble = None;
     let mut feedback = Vec::new();
     // A notice or an automatic answer was read.
@@ -359,10 +374,11 @@ fn read_whole(
             Found::Failure { place, report } => feedback.push((place, report)),
             Found::Delivery { report, input } => {
                 is_read = true;
-                take_back(keys, report, input, &mut reading);
+                take_back(keys, report, (input, &source.envelope.rcpt_to), &mut reading);
             }
         }
     };
+    let mut reflection = None;
     let (mail, matches, watched) = match source.file_name {
         Some(name) => (
             classify::read_file(name, source.bytes, source.envelope.received_at, &mut found),
@@ -372,6 +388,9 @@ fn read_whole(
         None => {
             let message = Message::parse(source.bytes);
             let matches = match_mail(keys, source.envelope, &message);
+            if !source.reflects.is_empty() {
+                reflection = reflect::judge(&matches, source.envelope, &message.header, read_at);
+            }
             let context = MailContext {
                 envelope: source.envelope,
                 purposes: source.purposes,
@@ -405,6 +424,11 @@ fn read_whole(
         hide_persons(&mut reading, &redactor);
     }
     reading.watched = watched;
+    reading.reflection =
+        reflection.filter(|found| source.reflects.contains(&found.token.route)).and_then(|found| {
+            let token = keys.texts(&found.token)?.recipient;
+            Some(ReadReflection { token, route_number: found.token.route, declined: found.declined })
+        });
     reading.probes = {
         let is_timed = source.envelope.origin == Origin::Smtp;
         Sighting::of(&matches, keys, is_timed, &Seen::default())
@@ -433,8 +457,16 @@ fn read_whole(
 }
 
 /// Takes what a notice of a mail system or an automatic answer says, and joins it to its probe.
-fn take_back(keys: &KeyRing, report: &DeliveryReport, input: &Input<'_>, reading: &mut Reading) {
-    let token = bounce::find_token(report, input, keys);
+///
+/// A notice that quotes nothing of the probe still came to its envelope sender: that of the recipients.
+fn take_back(
+    keys: &KeyRing,
+    report: &DeliveryReport,
+    (input, recipients): (&Input<'_>, &[Address]),
+    reading: &mut Reading,
+) {
+    let token = bounce::find_token(report, input, keys)
+        .or_else(|| recipients.iter().find_map(|recipient| bounce::sender_token(keys, recipient)));
     let name = token.and_then(|token| keys.texts(&token)).map(|texts| texts.recipient);
     if !report.kind().is_answer() {
         let own_id = input.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("message-id"));
@@ -561,7 +593,7 @@ pub fn import(
         Came::Mailbox(_) => (Origin::Mailbox, None),
     };
     let envelope = Envelope::without_transport(origin, now);
-    let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes };
+    let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes, reflects: &[] };
     let hash = sha256(&bytes);
     let begun = store.begin_reading(&hash, PARSER_VERSION)?;
     let mut reading = read_begun(store, keys, &source, &begun)?;

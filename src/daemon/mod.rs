@@ -15,6 +15,7 @@ pub mod privileges;
 pub mod probe;
 pub mod probe_parts;
 pub mod recipients;
+pub mod reflect;
 pub mod serve;
 pub mod source_names;
 pub mod upkeep;

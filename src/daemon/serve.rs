@@ -13,9 +13,10 @@ use crate::daemon::dns::{self, Dns};
 use crate::daemon::dns_means::Means;
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
+use crate::daemon::reflect::Reflector;
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::verify::{self, Verifier};
-use crate::daemon::{dns_checks, eyes, keys, mailbox, options, privileges, source_names, watched};
+use crate::daemon::{dns_checks, eyes, keys, mailbox, options, privileges, reflect, source_names, watched};
 use crate::limits;
 use crate::smtp::sink::{self, Listener, Relays, Sink, SinkHandle, SinkOptions};
 use crate::smtp::tls::ServerTls;
@@ -183,7 +184,12 @@ impl Service {
         });
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;
-        let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell));
+        let reflecting = reflect::routes(settings);
+        if !reflecting.is_empty() {
+            let reflector = Reflector::new(store.clone(), ring.clone(), Arc::new(settings.clone()), &dns);
+            tasks.push(tokio::spawn(reflector.keep()));
+        }
+        let ingest = Ingest::new(store.clone(), ring, Arc::clone(&bell)).reflecting(reflecting);
         let ingest = std::thread::Builder::new()
             .name("ingest".to_owned())
             .spawn(move || ingest.run())

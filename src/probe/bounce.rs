@@ -5,9 +5,11 @@
 //! expansion is no end, and an answer that only a mail that arrived can cause is a delivery.
 
 use crate::clock::Timestamp;
+use crate::mail::Address;
 use crate::mail::delivery_status::{DeliveryReport, Input, Kind, Outcome, RecipientStatus};
 use crate::probe::lifecycle::{Passage, Reason};
-use crate::probe::token::{KeyRing, Reading, Token};
+use crate::probe::matching::{LocalPart, judge_local_part};
+use crate::probe::token::{KeyRing, Place, Reading, Token};
 
 /// What came back for a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,14 @@ pub fn find_token(report: &DeliveryReport, input: &Input<'_>, ring: &KeyRing) ->
             Reading::Forged { .. } | Reading::Foreign { .. } => None,
         })
     })
+}
+
+/// The probe to whose envelope sender a mail came back: the token that was made for it, in the local part.
+pub fn sender_token(ring: &KeyRing, recipient: &Address) -> Option<Token> {
+    match judge_local_part(ring, &recipient.local) {
+        LocalPart::Valid { token, made_for: Place::EnvelopeSender } => Some(token),
+        _ => None,
+    }
 }
 
 /// What a mail says of the probe with this token; `None` where that changes nothing.

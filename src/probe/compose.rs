@@ -166,6 +166,8 @@ pub struct Draft<'d> {
     pub headers: &'d [(String, String)],
     /// The operator's own file, for [`Profile::AttachFile`].
     pub file: Option<OwnFile<'d>>,
+    /// The Message-ID, with its angle brackets, that this answers; absent: it answers nothing.
+    pub answers: Option<&'d str>,
     /// False for an original that is made again: then a profile that needs a key goes without.
     pub is_signed: bool,
 }
@@ -191,6 +193,7 @@ impl<'d> Draft<'d> {
             template: None,
             headers: &[],
             file: None,
+            answers: None,
             is_signed: true,
         }
     }
@@ -318,9 +321,14 @@ pub fn compose(draft: &Draft<'_>) -> Result<Composed, ComposeError> {
         out.field("Subject", subject);
         let made_at = draft.token.made_at().rfc3339();
         out.field(HEADER_NAME, &format!("v=1; t={}; r={route}; s={made_at}", draft.texts.header));
-        // RFC 3834 §5: nobody should answer this, nor an Exchange server.
-        out.field("Auto-Submitted", "auto-generated");
+        // RFC 3834 §5: nobody should answer this, nor an Exchange server; §3.1.5 and §3.1.7 for an answer.
+        let kind = if draft.answers.is_some() { "auto-replied" } else { "auto-generated" };
+        out.field("Auto-Submitted", kind);
         out.field(SUPPRESS_NAME, "All");
+        if let Some(answered) = draft.answers {
+            out.field("In-Reply-To", answered);
+            out.field("References", answered);
+        }
         for (name, value) in &own {
             let is_encoded = draft.profile != Profile::Utf8;
             out.field(name, &if is_encoded { encode_words(value) } else { value.clone() });

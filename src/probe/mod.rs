@@ -12,6 +12,7 @@ pub mod manners;
 pub mod matching;
 pub mod plan;
 pub mod rate;
+pub mod reflect;
 pub mod schedule;
 pub mod token;
 pub mod watched;

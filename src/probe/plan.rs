@@ -152,6 +152,33 @@ pub fn plan_as(
     Ok(Planned { token, texts, mail_from: ReversePath::Address(mail_from), rcpt_to, message })
 }
 
+/// Makes the answer to the arrival of `probe`, a probe of its own kind: to the address of `route`, from the null
+/// reverse-path, so that nobody answers or bounces it (RFC 3834 §3.3). Nothing of the mail that arrived goes into it.
+///
+/// The same arguments give the same bytes. Errors: as [`plan()`].
+pub fn plan_reply(
+    ring: &KeyRing,
+    route: &RoutePlan<'_>,
+    probe: &Token,
+    at: Timestamp,
+    counter: u32,
+) -> Result<Planned, PlanError> {
+    let answered = ring.texts(probe).ok_or(PlanError::NoKey)?.message_id;
+    let domain = route.from.domain.as_deref().ok_or_else(|| PlanError::Address(route.from.to_string()))?;
+    let answered = format!("<{answered}@{domain}>");
+    let token = ring.mint(Kind::Reply, route_number(route.name), at, counter);
+    let texts = ring.texts(&token).ok_or(PlanError::NoKey)?;
+    let rcpt_to = address_of(route.to, &texts.recipient).ok_or(PlanError::Address(route.to.to_owned()))?;
+    let draft = Draft {
+        dkim: route.dkim,
+        answers: Some(&answered),
+        ..Draft::new(&token, &texts, route.name, route.profile, route.from, &rcpt_to)
+    };
+    let mut message = compose(&draft).map_err(PlanError::Compose)?;
+    message.needs_smtputf8 |= !rcpt_to.local.is_ascii();
+    Ok(Planned { token, texts, mail_from: ReversePath::Null, rcpt_to, message })
+}
+
 /// Checks that the envelope sender is one by which the profile can fail as it should.
 fn check_sender(route: &RoutePlan<'_>, mail_from: &Address) -> Result<(), PlanError> {
     let profile = route.profile;
@@ -299,5 +326,46 @@ mod tests {
     fn numbers_of_routes_depend_on_the_name_only() {
         assert_eq!(route_number("hq"), route_number("hq"));
         assert_ne!(route_number("hq"), route_number("hq2"));
+    }
+
+    #[test]
+    fn an_answer_has_a_token_of_its_own_and_names_what_it_answers() {
+        let ring = KeyRing::with_id(1, &[9; 32]).unwrap();
+        let probe = make("probe+{token}@example.net", None).unwrap();
+        let from = Address::parse("probe@example.org").unwrap();
+        let route = RoutePlan::new("hq/back", "back+{token}@example.org", &from, Profile::Plain);
+        let reply = plan_reply(&ring, &route, &probe.token, AT, 5).unwrap();
+        assert_eq!((reply.token.kind, &reply.mail_from), (Kind::Reply, &ReversePath::Null));
+        assert_eq!(reply.rcpt_to.to_string(), format!("back+{}@example.org", reply.texts.recipient));
+        let text = String::from_utf8(reply.message.bytes.clone()).unwrap();
+        let (header, _) = text.split_once("\r\n\r\n").unwrap();
+        let header = header.replace("\r\n ", " ");
+        assert!(
+            header.contains("Auto-Submitted: auto-replied") && !header.contains("auto-generated"),
+            "{header}"
+        );
+        assert!(header.contains(&format!("In-Reply-To: {}", probe.message.message_id)), "{header}");
+        // The arrival of the answer is that of the answer, and only quotes the probe.
+        let fields: Vec<_> = header.lines().filter_map(|line| line.split_once(": ")).collect();
+        let recipients = [reply.rcpt_to.clone()];
+        let seen = Seen {
+            received_at: Some(AT),
+            mail_from: Some(&reply.mail_from),
+            recipients: &recipients,
+            fields: &fields,
+            text: b"",
+        };
+        let matches = match_message(&ring, &seen);
+        assert_eq!(matches.arrival().unwrap().token, reply.token);
+        assert!(
+            matches
+                .probes
+                .iter()
+                .any(|found| found.token == probe.token && found.standing == Standing::Quoted)
+        );
+        assert_eq!(
+            plan_reply(&ring, &route, &probe.token, AT, 5).unwrap().message.bytes,
+            reply.message.bytes
+        );
     }
 }

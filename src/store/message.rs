@@ -8,8 +8,8 @@ use rusqlite::OptionalExtension;
 use super::writer::{Work, Writer};
 use super::{
     FinishDone, Finished, MessageId, MessageRef, MessageStatus, NewMessage, Outcome, Packed, ReadReport,
-    Reading, StoreError, aggregate, authentication, bounce, failure, loading, party, probe, raw, reprocess,
-    source, tls, trust, unclaimed, watched,
+    Reading, StoreError, aggregate, authentication, bounce, failure, loading, party, probe, raw, reflect,
+    reprocess, source, tls, trust, unclaimed, watched,
 };
 use crate::classify::MessageKind;
 use crate::clock::Timestamp;
@@ -306,12 +306,16 @@ fn finish(
         bounces,
         probes,
         returned,
+        reflection,
         watched: read_watched,
     } = reading;
     let trust = trust::verdict(work, id)?.unwrap_or(assumed);
     let of_from = || header_from.as_deref().and_then(crate::summary::trust::sender_domain);
     let sender = trust::sender(work, id)?.or_else(of_from);
     probe::tell(work, id, Timestamp::from_ms(received_at_ms), (&probes, &returned), told)?;
+    if let Some(read) = &reflection {
+        reflect::enqueue(work, id, Timestamp::from_ms(received_at_ms), read)?;
+    }
     if let Some(read) = &read_watched {
         watched::store(work, id, received_at_ms, read)?;
     }

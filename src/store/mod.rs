@@ -32,6 +32,7 @@ mod raw;
 mod read;
 mod reading;
 mod record;
+mod reflect;
 mod reprocess;
 mod rollup;
 mod source;
@@ -78,6 +79,7 @@ pub use reading::{
     Finished, MessageRef, MessageStatus, NewMessage, Outcome, ReadBounce, ReadFailure, ReadReport, ReadTls,
     Reading, ReportRows,
 };
+pub use reflect::{DueReflection, ReadReflection, StoredReflection};
 pub use reprocess::ReprocessFilter;
 pub use source_name::SourceName;
 pub use unclaimed::UnclaimedDomain;
@@ -306,6 +308,37 @@ impl Store {
         until: Timestamp,
     ) -> Result<(), StoreError> {
         authentication::postpone(&self.writer, messages, until)
+    }
+
+    /// Keeps the answer to an arrival, a probe of its own, and that its sending begins; waits for the commit. False: another
+    /// process was first, or it was answered already, and nothing may leave.
+    pub fn begin_reflection(&self, token: &str, reply: NewProbe) -> Result<bool, StoreError> {
+        reflect::begin(&self.writer, token, reply)
+    }
+
+    /// Notes how an attempt to answer went, and when it is tried again; waits for the commit.
+    pub fn finish_reflection(
+        &self,
+        token: &str,
+        reply_token: &str,
+        hand_over: HandOver,
+    ) -> Result<(), StoreError> {
+        reflect::finish(&self.writer, token, reply_token, hand_over)
+    }
+
+    /// Notes that an arrival is not answered after all, and why; waits for the commit.
+    pub fn decline_reflection(&self, token: &str, reason: &str) -> Result<(), StoreError> {
+        reflect::decline(&self.writer, token, reason)
+    }
+
+    /// Notes that an arrival cannot be answered now, why, and when it is tried again; waits for the commit.
+    pub fn postpone_reflection(&self, token: &str, reason: &str, until: Timestamp) -> Result<(), StoreError> {
+        reflect::postpone(&self.writer, token, reason, until)
+    }
+
+    /// Notes that answers which were on their way when the process ended are in doubt. Returns how many. Blocking.
+    pub fn recover_reflections(&self, now: Timestamp) -> Result<u64, StoreError> {
+        reflect::recover(&self.writer, now)
     }
 
     /// Replaces the names of watched addresses: a new one is watched from `now` on, one that is gone no more. Blocking.

@@ -240,6 +240,27 @@ pub(super) fn finish(writer: &Writer, token: &str, hand_over: HandOver) -> Resul
     })
 }
 
+/// As [`begin`], within the open transaction: with its first event, which is not always its sending.
+pub(super) fn begin_within(work: &Work<'_>, probe: &NewProbe, event: &Event) -> Result<(), StoreError> {
+    // There already: another attempt.
+    insert(work, probe)?;
+    insert_event(work, &probe.token, event)?;
+    settle(work, &probe.token, event.at)
+}
+
+/// Writes one thing that happened to a probe, within the open transaction.
+pub(super) fn happen_within(work: &Work<'_>, token: &str, event: &Event) -> Result<(), StoreError> {
+    require(work, token)?;
+    insert_event(work, token, event)?;
+    settle(work, token, event.at)
+}
+
+/// As [`finish`], within the open transaction.
+pub(super) fn finish_within(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<(), StoreError> {
+    insert_attempt(work, token, hand_over)?;
+    happen_within(work, token, &Event { at: hand_over.ended_at, what: hand_over.outcome.what() })
+}
+
 /// Writes what a received message tells, within the open transaction: as a probe, and as a mail that came back. The
 /// same message again adds nothing, and nor does one after the [`limits::PROBE_SIGHTINGS`]th.
 ///

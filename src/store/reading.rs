@@ -10,7 +10,7 @@ use crate::reports::aggregate::Record;
 use crate::reports::digest::ReportDigest;
 use crate::reports::failure::{FailureReport, Redactor, ShownFailure};
 use crate::reports::tls::TlsDigest;
-use crate::store::{LoadingId, Packed, ReadWatched, Returned, Sighting};
+use crate::store::{LoadingId, Packed, ReadReflection, ReadWatched, Returned, Sighting};
 use crate::summary::Trust;
 
 /// A message to keep: the envelope as known, the bytes as received.
@@ -115,6 +115,8 @@ pub struct Reading {
     pub probes: Vec<Sighting>,
     /// What it tells of our probes as a mail that came back.
     pub returned: Vec<Returned>,
+    /// Whether it is answered, as the arrival of a probe; absent where that is not asked.
+    pub reflection: Option<ReadReflection>,
     /// What it is to watched addresses; absent where it came to none.
     pub watched: Option<ReadWatched>,
 }

@@ -95,3 +95,11 @@ mod spf;
 /// Watched addresses: mail that cannot carry our token.
 #[cfg(test)]
 mod watched;
+
+/// There and back: answers to arrivals.
+#[cfg(test)]
+mod reflect;
+
+/// Probes and other mail by odd ways: forwarders, loops, automatic answers.
+#[cfg(test)]
+mod odd_ways;

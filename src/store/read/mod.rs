@@ -33,9 +33,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredVerification,
-    UnclaimedDomain, Verification, WatchedDomain, authentication as queue, database, dns, domain, mailbox,
-    raw, source_name, unclaimed, upkeep, verify,
+    DueReflection, DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredReflection,
+    StoredVerification, UnclaimedDomain, Verification, WatchedDomain, authentication as queue, database, dns,
+    domain, mailbox, raw, reflect, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
@@ -336,6 +336,26 @@ impl Reader {
     /// What is known of the records of watched domains, or was at a time before, by domain and name.
     pub fn dns_records(&self, query: &Query, at: Option<Timestamp>) -> Result<Vec<DnsRecordRow>, StoreError> {
         self.consistently(|connection| dns::records(connection, query, at))
+    }
+
+    /// At most `limit` arrivals that are to be answered at `now`, the longest due first.
+    pub fn due_reflections(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReflection>, StoreError> {
+        reflect::due(&self.connection, now, limit)
+    }
+
+    /// Answers that began after an instant: those of a route by its number, and all.
+    pub fn reflected_since(&self, route_number: u16, since: Timestamp) -> Result<(u64, u64), StoreError> {
+        reflect::sent_since(&self.connection, route_number, since)
+    }
+
+    /// What became of answering the arrival of a probe; nothing where its route has no answers.
+    pub fn reflection(&self, token: &str) -> Result<Option<StoredReflection>, StoreError> {
+        reflect::one(&self.connection, token)
+    }
+
+    /// The probe whose arrival an answer answers.
+    pub fn answered_by(&self, reply_token: &str) -> Result<Option<String>, StoreError> {
+        reflect::answered_by(&self.connection, reply_token)
     }
 
     /// A row a watched address of the configuration, in its order: the mails of the period, and the state at `now`.

@@ -31,6 +31,7 @@ const DELETE_STEPS: &str = "DELETE FROM probe_step WHERE token = $1";
 const DELETE_ATTEMPTS: &str = "DELETE FROM probe_attempt WHERE token = $1";
 const DELETE_EVENTS: &str = "DELETE FROM probe_event WHERE token = $1";
 const DELETE_VERDICTS: &str = "DELETE FROM probe_verdict WHERE token = $1";
+const DELETE_REFLECTION: &str = "DELETE FROM reflect WHERE token = $1";
 const DELETE_PROBE: &str = "DELETE FROM probe WHERE token = $1";
 
 /// A report whose rows may go.
@@ -138,7 +139,9 @@ pub(super) fn remove_message(
 
 /// Removes a probe with all that is known of it.
 pub(super) fn remove_probe(work: &mut Work<'_>, token: &str) -> Result<(), StoreError> {
-    for sql in [DELETE_STEPS, DELETE_ATTEMPTS, DELETE_EVENTS, DELETE_VERDICTS, DELETE_PROBE] {
+    for sql in
+        [DELETE_STEPS, DELETE_ATTEMPTS, DELETE_EVENTS, DELETE_VERDICTS, DELETE_REFLECTION, DELETE_PROBE]
+    {
         work.connection.prepare_cached(sql)?.execute([token])?;
     }
     Ok(())

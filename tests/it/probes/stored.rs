@@ -117,6 +117,7 @@ impl Fixture {
             bounces: vec![],
             probes,
             returned: vec![],
+            reflection: None,
             watched: None,
         };
         self.store.finish(MessageRef::Stored(id), reading).unwrap();

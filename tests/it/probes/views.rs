@@ -176,6 +176,7 @@ impl Made {
             bounces: vec![],
             probes: vec![sighting],
             returned: vec![],
+            reflection: None,
             watched: None,
         };
         self.store.finish(MessageRef::New(Box::new(message)), reading).unwrap();

@@ -109,6 +109,7 @@ fn ingest(store: &Store, stored: &Stored) {
         bounces: vec![],
         probes: sightings(stored),
         returned: vec![],
+        reflection: None,
         watched: None,
     };
     store.finish(MessageRef::Stored(id), reading).unwrap();

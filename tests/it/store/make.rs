@@ -255,6 +255,7 @@ pub(super) fn reading(trust: Trust, reports: Vec<ReadReport>) -> Reading {
         bounces: Vec::new(),
         probes: Vec::new(),
         returned: Vec::new(),
+        reflection: None,
         watched: None,
     }
 }
