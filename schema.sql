@@ -831,12 +831,14 @@ CREATE TABLE watched_event (
 
 -- One row: how far one folder of a mailbox elsewhere was read.
 CREATE TABLE mailbox_folder (
-    account       TEXT NOT NULL,       -- imap://user@host or pop3://user@host
+    account       TEXT NOT NULL,       -- imap://user@host or pop3://user@host; before it `watch` or `bounces` where only
+                                       -- our own messages are looked for, also in maildir://PATH
     folder        TEXT NOT NULL,       -- its name as configured; INBOX for POP3
     uid_validity  INTEGER NOT NULL,    -- UIDVALIDITY for which the UIDs hold (RFC 3501); 0: never read, or POP3
     last_uid      INTEGER NOT NULL,    -- every message up to this UID is kept, gone, or in mailbox_message
     looked_at_ms  INTEGER,             -- when it was looked through last
     fault         TEXT,                -- why that failed; NULL: it did not
+    good_at_ms    INTEGER,             -- when the last look that did not fail began
     PRIMARY KEY (account, folder)
 ) STRICT, WITHOUT ROWID;
 
@@ -847,12 +849,50 @@ CREATE TABLE mailbox_message (
     folder      TEXT NOT NULL,
     uid         TEXT NOT NULL,         -- UID in decimal digits (IMAP) or UIDL (POP3)
     step        TEXT NOT NULL,         -- ask: did not come, is asked for again | given-up | move-read | move-unread:
-                                       -- kept, waits to be moved | done: kept (POP3)
+                                       -- kept, waits to be moved | done: kept (POP3) | passed: none of ours (POP3)
     tries       INTEGER NOT NULL,      -- how often it was asked for in vain
     size_bytes  INTEGER,               -- its size, if that is over the cap; NULL else
     reason      TEXT,                  -- why it did not come
     PRIMARY KEY (account, folder, uid)
 ) STRICT, WITHOUT ROWID;
+
+-- One row: one arrival of one probe that a watcher saw in a mailbox. Copies that were made within the mailbox are the
+-- same arrival.
+CREATE TABLE mailbox_arrival (
+    account        TEXT NOT NULL,      -- as in mailbox_folder
+    token          TEXT NOT NULL,      -- the probe
+    arrival        TEXT NOT NULL,      -- what copies have in common: gmail ID | received HASH of the newest Received field |
+                                       -- date HASH, where there is none
+    watcher        TEXT NOT NULL,      -- the mailbox's name in the configuration
+    message_id     INTEGER NOT NULL,   -- the kept message
+    place          TEXT NOT NULL,      -- where it was seen first: inbox | category | spam | other
+    folder         TEXT NOT NULL,      -- the folder
+    not_before_ms  INTEGER NOT NULL,   -- the last look without it, or when its token was made
+    seen_at_ms     INTEGER NOT NULL,   -- the first look with it
+    internal_at_ms INTEGER,            -- when the server says that it came: a witness
+    told_place     TEXT,               -- where it was told to be last; NULL: gone
+    told_folder    TEXT,
+    next_check_ms  INTEGER,            -- when it is looked for again; NULL: never
+    missed_at_ms   INTEGER,            -- when a look missed it; NULL: the last one found it
+    PRIMARY KEY (account, token, arrival)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mailbox_arrival_due ON mailbox_arrival (account, next_check_ms) WHERE next_check_ms IS NOT NULL;
+CREATE INDEX mailbox_arrival_token ON mailbox_arrival (token);
+CREATE INDEX mailbox_arrival_message ON mailbox_arrival (message_id);
+
+-- One row: where a copy of such an arrival stood at the last look.
+CREATE TABLE mailbox_stand (
+    account  TEXT NOT NULL,
+    folder   TEXT NOT NULL,
+    uid      TEXT NOT NULL,            -- UID in decimal digits, or the file's name without its flags
+    token    TEXT NOT NULL,
+    arrival  TEXT NOT NULL,
+    PRIMARY KEY (account, folder, uid)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mailbox_stand_arrival ON mailbox_stand (account, token, arrival);
+CREATE INDEX mailbox_stand_token ON mailbox_stand (token);
 
 -- ---- Views for people with sqlite3 or Datasette ----------------------------------------------------
 

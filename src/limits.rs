@@ -514,6 +514,22 @@ pub const MAILBOX_BACK_OFF: Duration = Duration::from_secs(5);
 pub const MAILBOX_BACK_OFF_MOST: Duration = Duration::from_secs(900);
 /// First wait after a sign-in was refused: servers lock accounts after a few.
 pub const MAILBOX_SIGN_IN_BACK_OFF: Duration = Duration::from_secs(300);
+/// Folders of an account that are listed when the one for spam is looked for.
+pub const MAILBOX_FOLDERS: usize = 10_000;
+/// New messages of a folder whose header fields a watcher reads without asking the server to search.
+pub const MAILBOX_WATCH_FEW: u32 = 50;
+/// Messages whose header fields a watcher reads in one round where the server cannot search.
+pub const MAILBOX_WATCH_FIELDS: usize = 1_000;
+/// Bytes of a notice in which a token is looked for before it is fetched whole: the words and the returned header.
+pub const MAILBOX_PEEK_BYTES: u64 = 128 * 1024;
+/// Bytes of a message's header that are read from a file.
+pub const MAILBOX_HEADER_BYTES: u64 = 256 * 1024;
+/// After how long an arrival in a mailbox is looked for again, unless configured: filters move mail later.
+pub const MAILBOX_RECHECK: [Duration; 2] = [Duration::from_secs(3_600), Duration::from_secs(86_400)];
+/// Arrivals that are looked for again in one look.
+pub const MAILBOX_CHECKS: usize = 500;
+/// Shortest time between two notes of good looks that found nothing.
+pub const MAILBOX_NOTE_EVERY: Duration = Duration::from_secs(10);
 /// Characters of one server's text in a message of ours.
 pub const MAILBOX_TEXT_CHARS: usize = 300;
 /// Bytes of one answer of a token server.

@@ -11,9 +11,10 @@ use crate::cli::exit::{Exit, Failure};
 use crate::config::example::EXAMPLE;
 use crate::config::places;
 use crate::config::probes::remarks;
-use crate::config::{DnsSettings, ListenerTls, Settings, ZoneSource};
+use crate::config::{DnsSettings, ListenerTls, MailboxAuth, MailboxPurpose, Settings, ZoneSource};
 use crate::daemon::manners::whose;
 use crate::daemon::probe_parts;
+use crate::mailbox::SpamFolder;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value};
 
 /// One thing that is in force.
@@ -139,8 +140,23 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
     say("dns", dns(&settings.dns));
     for mailbox in &settings.mailboxes {
         let (kind, folders) = (mailbox.kind.as_str(), mailbox.folders.join(", "));
-        let by = format!("{kind}://{}@{}:{}", mailbox.user, mailbox.host, mailbox.port);
-        say("mailbox", format!("{}: {folders} of {by}, every {} s", mailbox.name, mailbox.poll.as_secs()));
+        let by = match &mailbox.auth {
+            MailboxAuth::Local(path) => format!("{kind}://{}", path.display()),
+            _ => format!("{kind}://{}@{}:{}", mailbox.user, mailbox.host, mailbox.port),
+        };
+        let (name, every) = (&mailbox.name, mailbox.poll.as_secs());
+        let what = match &mailbox.purpose {
+            MailboxPurpose::Reports => String::new(),
+            MailboxPurpose::Bounces => "bounces of probes in ".to_owned(),
+            MailboxPurpose::Watch { spam: SpamFolder::Named(spam), .. } => {
+                format!("probes, spam in {spam}, in ")
+            }
+            MailboxPurpose::Watch { spam: SpamFolder::Nowhere, .. } => {
+                "probes, without a folder for spam, in ".to_owned()
+            }
+            MailboxPurpose::Watch { .. } => "probes, also in the folder for spam, in ".to_owned(),
+        };
+        say("mailbox", format!("{name}: {what}{folders} of {by}, every {every} s"));
     }
     rows
 }

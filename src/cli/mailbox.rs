@@ -11,9 +11,11 @@ use crate::clock::Timestamp;
 use crate::config::{MailboxSettings, Settings};
 use crate::daemon::keys;
 use crate::daemon::mailbox::{SettingsCredential, StoreKeeper, oauth, options};
+use crate::daemon::mailbox_own::watch_options;
 use crate::mailbox::oauth::{Flow, Loopback, OAuthError, begin_device, client_credentials, wait_for_device};
 use crate::mailbox::{
-    Credential as _, Fault, FolderKey, FolderPass, FolderView, Keeper as _, Note, inspect, pass,
+    Credential as _, Fault, FolderKey, FolderPass, FolderView, Keeper as _, Note, WatchOptions, inspect,
+    inspect_own, look_once, pass,
 };
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
 use crate::store::MailboxFolder;
@@ -186,6 +188,7 @@ fn poll(context: &Context, names: &[String], again: bool, out: &mut dyn Write) -
     let mailboxes = chosen(&settings, names)?;
     let (_, store) = context.open_store()?;
     let keys = keys::load_or_create(store.path())?;
+    let ring = keys.clone();
     let keeper = StoreKeeper::new(store.clone(), keys)
         .map_err(|error| Failure::run(format!("cannot start a thread: {error}")))?;
     let runtime = runtime()?;
@@ -202,7 +205,10 @@ fn poll(context: &Context, names: &[String], again: bool, out: &mut dyn Write) -
                 }
             }
             let credentials = credential.credentials().await?;
-            let (done, result) = pass(&options, &credentials, &keeper).await;
+            let (done, result) = match watch_options(mailbox) {
+                Some(watched) => look_once(&watched, &ring, Some(&credentials), &keeper).await,
+                None => pass(&options, &credentials, &keeper).await,
+            };
             if matches!(result, Err(Fault::SignIn(_))) {
                 credential.refused().await;
             }
@@ -251,6 +257,14 @@ pub static TESTED: &[Column<Tested>] = &[
         Value::text(Some(row.view.folder.as_str()).filter(|name| !name.is_empty()))
     }),
     Column::new(
+        "role",
+        "role",
+        Kind::Text,
+        Show::Cut(12),
+        "What a watcher takes it for, and how the folder for spam was found; null where reports are read.",
+        |row| Value::text(row.view.role.as_deref()),
+    ),
+    Column::new(
         "messages",
         "messages",
         Kind::Count("messages"),
@@ -264,6 +278,14 @@ pub static TESTED: &[Column<Tested>] = &[
     Column::new("idle", "idle", Kind::Flag, Show::Whole, "True if the server tells of new mail.", |row| {
         Value::Flag(row.view.can_idle)
     }),
+    Column::new(
+        "search",
+        "search",
+        Kind::Flag,
+        Show::Whole,
+        "True if the server finds messages by a word of their header; null: not tried.",
+        |row| row.view.can_search.map_or(Value::Unknown, Value::Flag),
+    ),
     Column::new("fault", "fault", Kind::Text, Show::Cut(20), "Why it cannot be read.", |row| {
         Value::text(row.view.fault.as_deref())
     }),
@@ -278,14 +300,19 @@ fn test(context: &Context, names: &[String], out: &mut dyn Write) -> Result<Exit
         let credential = SettingsCredential::new(mailbox, &settings.store_path);
         let result = runtime.block_on(async {
             let credentials = credential.credentials().await?;
-            inspect(&options(mailbox), &credentials).await
+            match watch_options(mailbox) {
+                Some(watched) => inspect_own(&watched, Some(&credentials)).await,
+                None => inspect(&options(mailbox), &credentials).await,
+            }
         });
         let views = result.unwrap_or_else(|fault| {
             vec![FolderView {
                 folder: String::new(),
+                role: None,
                 messages: None,
                 tls_version: None,
                 can_idle: false,
+                can_search: None,
                 fault: Some(fault.to_string()),
             }]
         });
@@ -393,8 +420,16 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
         if settings.store_path.exists() { context.open_reader()?.mailbox_folders()? } else { Vec::new() };
     let mut rows = Vec::new();
     for mailbox in &settings.mailboxes {
-        let account = options(mailbox).account();
-        for folder in &mailbox.folders {
+        let watched = watch_options(mailbox);
+        let account = watched.as_ref().map_or_else(|| options(mailbox).account(), WatchOptions::account);
+        let mut folders = mailbox.folders.clone();
+        // Which folder is for spam shows when a watcher has looked.
+        for other in known.iter().filter(|other| watched.is_some() && other.key.account == account) {
+            if !folders.contains(&other.key.folder) {
+                folders.push(other.key.folder.clone());
+            }
+        }
+        for folder in &folders {
             let is_it = |other: &&MailboxFolder| other.key.account == account && other.key.folder == *folder;
             rows.push(Listed {
                 mailbox: mailbox.name.clone(),

@@ -321,6 +321,15 @@ impl<'s, 't> Section<'s, 't> {
         &self.name
     }
 
+    /// Notes a fault for each of these keys that stands in the table: it has no meaning here.
+    pub(super) fn misplaced(&self, keys: &[&'static str], why: &str, hint: &str) {
+        for key in keys {
+            if self.value(key).is_some() {
+                self.fault(key, format!("`{key}` in {}: {why}", self.name), Some(hint.to_owned()));
+            }
+        }
+    }
+
     /// Reports every key that nobody asked for.
     pub(super) fn finish(self) {
         let known = self.known.into_inner();

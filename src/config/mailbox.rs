@@ -1,23 +1,26 @@
-//! `[mailbox.NAME]`: accounts elsewhere from which report mail is read.
+//! `[mailbox.NAME]`: mailboxes elsewhere from which report mail is read, or in which our own messages are looked for.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::file::Section;
+use crate::config::file::{Section, parse_duration};
 use crate::config::secret::Secret;
 use crate::config::sections::{host_name, read_secret};
 use crate::limits;
 use crate::mailbox::oauth::{Flow, http::is_allowed};
-use crate::mailbox::{After, MailboxKind, MailboxTls};
+use crate::mailbox::{After, MailboxKind, MailboxTls, SpamFolder};
 
 /// One mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxSettings {
     /// Its name.
     pub name: String,
+    /// What it is read for.
+    pub purpose: MailboxPurpose,
     /// The protocol.
     pub kind: MailboxKind,
-    /// Host name or IP address.
+    /// Host name or IP address; empty for a Maildir.
     pub host: String,
     /// Port.
     pub port: u16,
@@ -41,9 +44,42 @@ pub struct MailboxSettings {
     pub message_bytes: u64,
 }
 
+/// What a mailbox is read for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailboxPurpose {
+    /// Report mail: every message of its folders is read.
+    Reports,
+    /// Probes that arrive: our own messages only.
+    Watch {
+        /// The folder in which mail should arrive.
+        inbox: String,
+        /// The folder for spam.
+        spam: SpamFolder,
+        /// Further folders.
+        other: Vec<String>,
+        /// After how long an arrival is looked for again, rising.
+        recheck: Vec<Duration>,
+    },
+    /// Bounces and answers about probes, in the mailbox of the account that sends them.
+    Bounces,
+}
+
+impl MailboxPurpose {
+    /// The word in the configuration.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Reports => "reports",
+            Self::Watch { .. } => "watch",
+            Self::Bounces => "bounces",
+        }
+    }
+}
+
 /// How to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailboxAuth {
+    /// Not at all: a Maildir of this machine, and where it is.
+    Local(PathBuf),
     /// By a password.
     Password(Secret),
     /// By an OAuth 2.0 access token that a command or file gives.
@@ -58,6 +94,7 @@ impl MailboxAuth {
         match self {
             Self::Password(secret) | Self::Token(secret) => Some(secret),
             Self::OAuth(oauth) => oauth.client_secret.as_ref(),
+            Self::Local(_) => None,
         }
     }
 }
@@ -92,8 +129,12 @@ enum Provider {
     Other,
 }
 
-/// Wait between two looks, unless configured.
+/// Wait between two looks for reports, unless configured.
 const POLL: Duration = Duration::from_secs(300);
+/// Wait between two looks for our own messages: so wide may the interval be in which one arrived.
+const POLL_OWN: Duration = Duration::from_secs(60);
+/// The same in a Maildir, where a look costs next to nothing.
+const POLL_MAILDIR: Duration = Duration::from_secs(1);
 /// Shortest wait between two looks: providers lock out who asks more often.
 const POLL_LEAST: Duration = Duration::from_secs(1);
 
@@ -107,12 +148,27 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<MailboxSettings> {
     mailboxes
 }
 
+/// What the purposes mean, for the word list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Reports,
+    Watch,
+    Bounces,
+}
+
 /// `[mailbox.NAME]`; `None` if it is not usable.
 fn read_mailbox(name: &str, section: &Section<'_, '_>) -> Option<MailboxSettings> {
+    let purposes = [("reports", Wanted::Reports), ("watch", Wanted::Watch), ("bounces", Wanted::Bounces)];
+    let wanted = section.word("purpose", &purposes).unwrap_or(Wanted::Reports);
+    let kinds = [("imap", MailboxKind::Imap), ("pop3", MailboxKind::Pop3), ("maildir", MailboxKind::Maildir)];
+    let kind = section.word("kind", &kinds).unwrap_or(MailboxKind::Imap);
+    let purpose = read_purpose(section, wanted, kind);
+    if kind == MailboxKind::Maildir {
+        return read_maildir(name, section, wanted, purpose);
+    }
+    section.misplaced(&["path"], "only a Maildir has one", "write `kind = \"maildir\"`, or leave it out");
     section.require("host", "\"imap.example.com\"");
     section.require("user", "\"dmarc@example.com\"");
-    let kinds = [("imap", MailboxKind::Imap), ("pop3", MailboxKind::Pop3)];
-    let kind = section.word("kind", &kinds).unwrap_or(MailboxKind::Imap);
     let host = section.parsed("host", "a host name or an IP address", "imap.example.com", |text| {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         bare.parse::<IpAddr>().ok().map(|ip| ip.to_string()).or_else(|| host_name(text))
@@ -129,10 +185,10 @@ fn read_mailbox(name: &str, section: &Section<'_, '_>) -> Option<MailboxSettings
         section.fault("tls", format!("{} would sign in without TLS", section.name()), Some(hint.to_owned()));
     }
     let standard = match (kind, tls) {
-        (MailboxKind::Imap, MailboxTls::Implicit) => 993,
-        (MailboxKind::Imap, _) => 143,
         (MailboxKind::Pop3, MailboxTls::Implicit) => 995,
         (MailboxKind::Pop3, _) => 110,
+        (_, MailboxTls::Implicit) => 993,
+        (_, _) => 143,
     };
     let port = section.port("port").unwrap_or(standard);
     let accepts_any_certificate = section.flag("accept_any_certificate").unwrap_or(false);
@@ -140,13 +196,12 @@ fn read_mailbox(name: &str, section: &Section<'_, '_>) -> Option<MailboxSettings
         (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())
     });
     let auth = read_auth(section);
-    let folders = read_folders(section, kind);
-    let after = read_after(section, kind, &folders);
-    let poll = section.duration("poll", "5m").unwrap_or(POLL);
-    if poll < POLL_LEAST {
-        let hint = "for example `poll = \"5m\"`".to_owned();
-        section.fault("poll", format!("`poll` in {} is too short", section.name()), Some(hint));
-    }
+    let folders = match &purpose {
+        MailboxPurpose::Watch { inbox, .. } => vec![inbox.clone()],
+        _ => read_folders(section, kind),
+    };
+    let after = if wanted == Wanted::Reports { read_after(section, kind, &folders) } else { After::Leave };
+    let poll = read_poll(section, if wanted == Wanted::Reports { POLL } else { POLL_OWN });
     let idle = section.flag("idle").unwrap_or(kind == MailboxKind::Imap);
     if idle && kind == MailboxKind::Pop3 {
         section.fault("idle", "POP3 does not tell of new mail", Some("leave `idle` out".to_owned()));
@@ -154,6 +209,7 @@ fn read_mailbox(name: &str, section: &Section<'_, '_>) -> Option<MailboxSettings
     let message_bytes = section.bytes("message_bytes").unwrap_or(limits::MESSAGE_BYTES);
     Some(MailboxSettings {
         name: name.to_owned(),
+        purpose,
         kind,
         host: host?,
         port,
@@ -167,6 +223,134 @@ fn read_mailbox(name: &str, section: &Section<'_, '_>) -> Option<MailboxSettings
         idle,
         message_bytes,
     })
+}
+
+/// A Maildir of this machine; `None` if it is not usable.
+fn read_maildir(
+    name: &str,
+    section: &Section<'_, '_>,
+    wanted: Wanted,
+    purpose: MailboxPurpose,
+) -> Option<MailboxSettings> {
+    let of_servers =
+        ["host", "port", "tls", "accept_any_certificate", "user", "password", "token", "oauth", "idle"];
+    section.misplaced(&of_servers, "a Maildir is read from the disk", "leave it out");
+    section.require("path", "\"/home/probe/Maildir\"");
+    if wanted == Wanted::Reports {
+        let hint = "`mailsonde import PATH --follow` reads reports from a Maildir; write `purpose = \"watch\"` to see \
+                    probes arrive in it";
+        section.fault("kind", format!("{} is a Maildir for reports", section.name()), Some(hint.to_owned()));
+    }
+    let path = section.path("path", "/home/probe/Maildir");
+    let folders = match &purpose {
+        MailboxPurpose::Watch { inbox, .. } => vec![inbox.clone()],
+        MailboxPurpose::Reports | MailboxPurpose::Bounces => read_folders(section, MailboxKind::Maildir),
+    };
+    let poll = read_poll(section, POLL_MAILDIR);
+    let message_bytes = section.bytes("message_bytes").unwrap_or(limits::MESSAGE_BYTES);
+    Some(MailboxSettings {
+        name: name.to_owned(),
+        purpose,
+        kind: MailboxKind::Maildir,
+        host: String::new(),
+        port: 0,
+        tls: MailboxTls::None,
+        accepts_any_certificate: false,
+        user: String::new(),
+        auth: MailboxAuth::Local(path?),
+        folders,
+        after: After::Leave,
+        poll,
+        idle: false,
+        message_bytes,
+    })
+}
+
+/// `poll`.
+fn read_poll(section: &Section<'_, '_>, default: Duration) -> Duration {
+    let poll = section.duration("poll", "5m").unwrap_or(default);
+    if poll < POLL_LEAST {
+        let hint = "for example `poll = \"5m\"`".to_owned();
+        section.fault("poll", format!("`poll` in {} is too short", section.name()), Some(hint));
+    }
+    poll
+}
+
+/// The purpose, with `inbox`, `spam`, `other` and `recheck`.
+fn read_purpose(section: &Section<'_, '_>, wanted: Wanted, kind: MailboxKind) -> MailboxPurpose {
+    if wanted != Wanted::Watch {
+        let why = "only a mailbox that is watched has it";
+        section.misplaced(
+            &["inbox", "spam", "other", "recheck"],
+            why,
+            "write `purpose = \"watch\"`, or leave it out",
+        );
+        if wanted == Wanted::Reports {
+            return MailboxPurpose::Reports;
+        }
+        let why = "a mailbox for bounces is never changed";
+        section.misplaced(&["after", "read_folder", "unread_folder"], why, "leave it out");
+        return MailboxPurpose::Bounces;
+    }
+    let why = "a watched mailbox is never changed";
+    section.misplaced(&["after", "read_folder", "unread_folder"], why, "leave it out");
+    section.misplaced(
+        &["folders"],
+        "a watched mailbox has `inbox`, `spam` and `other`",
+        "for example `inbox = \"INBOX\"`, `spam = \"auto\"`, `other = [\"Archive\"]`",
+    );
+    if kind == MailboxKind::Pop3 {
+        let hint =
+            "write `kind = \"imap\"`: POP3 shows neither folders nor which of them is for spam".to_owned();
+        section.fault("kind", format!("{} watches over POP3", section.name()), Some(hint));
+    }
+    let folder = |text: &str| (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned());
+    let inbox = section.parsed("inbox", "the name of a folder", "INBOX", folder);
+    let inbox = inbox.unwrap_or_else(|| "INBOX".to_owned());
+    let spam = match section.parsed("spam", "`auto`, `none` or the name of a folder", "auto", folder) {
+        None => SpamFolder::Auto,
+        Some(name) if name == "auto" => SpamFolder::Auto,
+        Some(name) if name == "none" => SpamFolder::Nowhere,
+        Some(name) => SpamFolder::Named(name),
+    };
+    let mut known = vec![inbox.clone()];
+    if let SpamFolder::Named(name) = &spam {
+        if *name == inbox {
+            let hint = Some("leave `spam` out: it is found".to_owned());
+            section.fault("spam", format!("`spam` in {} is the inbox", section.name()), hint);
+        }
+        known.push(name.clone());
+    }
+    let mut other = Vec::new();
+    for name in section.texts("other", "[\"Archive\"]").unwrap_or_default() {
+        if name.is_empty() || name.contains(char::is_control) || known.iter().any(|known| known == name) {
+            let message = format!("`other` in {} has an unusable or repeated name {name:?}", section.name());
+            section.fault("other", message, None);
+        } else {
+            known.push(name.to_owned());
+            other.push(name.to_owned());
+        }
+    }
+    MailboxPurpose::Watch { inbox, spam, other, recheck: read_recheck(section) }
+}
+
+/// `recheck`.
+fn read_recheck(section: &Section<'_, '_>) -> Vec<Duration> {
+    let example = "[\"1h\", \"24h\"]";
+    let Some(texts) = section.texts("recheck", example) else { return limits::MAILBOX_RECHECK.to_vec() };
+    let mut recheck: Vec<Duration> = Vec::new();
+    for text in texts {
+        match parse_duration(text).filter(|after| !after.is_zero() && *after <= limits::TOKEN_KEEP) {
+            Some(after) if !recheck.contains(&after) => recheck.push(after),
+            Some(_) => section.fault("recheck", format!("`recheck` has {text:?} twice"), None),
+            None => {
+                let hint = format!("at most 30 days, for example `recheck = {example}`; `[]` for never");
+                section.fault("recheck", format!("`recheck` in {} has {text:?}", section.name()), Some(hint));
+            }
+        }
+    }
+    recheck.sort_unstable();
+    recheck
 }
 
 /// `password`, `token` or `oauth`: exactly one.
@@ -373,6 +557,62 @@ mod tests {
             oauth = { provider = \"google\", client_id = \"c\", client_secret = { env = \"S\" } }";
         let MailboxAuth::OAuth(oauth) = parse(text).unwrap().auth else { panic!() };
         assert_eq!(oauth.flow, Flow::Loopback);
+    }
+
+    #[test]
+    fn watchers_and_bounces() {
+        let head = "host = \"imap.example.com\"\nuser = \"u\"\npassword = { env = \"P\" }\n";
+        let mailbox = parse(&format!("{head}purpose = \"watch\"")).unwrap();
+        let recheck = vec![Duration::from_secs(3_600), Duration::from_secs(86_400)];
+        let inbox = "INBOX".to_owned();
+        assert_eq!(
+            mailbox.purpose,
+            MailboxPurpose::Watch { inbox, spam: SpamFolder::Auto, other: vec![], recheck }
+        );
+        assert_eq!((mailbox.poll, mailbox.idle, mailbox.after), (POLL_OWN, true, After::Leave));
+        let text = format!(
+            "{head}purpose = \"watch\"\ninbox = \"Eingang\"\nspam = \"Werbung\"\nother = [\"Archive\"]\nrecheck = [\"2h\", \"5m\"]"
+        );
+        let want = MailboxPurpose::Watch {
+            inbox: "Eingang".to_owned(),
+            spam: SpamFolder::Named("Werbung".to_owned()),
+            other: vec!["Archive".to_owned()],
+            recheck: vec![Duration::from_secs(300), Duration::from_secs(7_200)],
+        };
+        assert_eq!(parse(&text).unwrap().purpose, want);
+        let mailbox = parse(&format!("{head}kind = \"pop3\"\npurpose = \"bounces\"")).unwrap();
+        assert_eq!((mailbox.purpose, mailbox.folders), (MailboxPurpose::Bounces, vec!["INBOX".to_owned()]));
+        let mailbox =
+            parse("kind = \"maildir\"\npath = \"Maildir\"\npurpose = \"watch\"\nspam = \"none\"").unwrap();
+        assert_eq!(
+            (mailbox.auth, mailbox.poll),
+            (MailboxAuth::Local(PathBuf::from("Maildir")), POLL_MAILDIR)
+        );
+        let faults = [
+            (format!("{head}kind = \"pop3\"\npurpose = \"watch\""), "watches over POP3"),
+            (format!("{head}purpose = \"watch\"\nfolders = [\"INBOX\"]"), "has `inbox`, `spam` and `other`"),
+            (format!("{head}purpose = \"watch\"\nafter = \"move\""), "never changed"),
+            (format!("{head}purpose = \"bounces\"\nafter = \"move\""), "never changed"),
+            (format!("{head}purpose = \"bounces\"\nspam = \"Junk\""), "only a mailbox that is watched"),
+            (format!("{head}recheck = [\"1h\"]"), "only a mailbox that is watched"),
+            (format!("{head}purpose = \"watch\"\nspam = \"INBOX\""), "is the inbox"),
+            (format!("{head}purpose = \"watch\"\nother = [\"INBOX\"]"), "unusable or repeated"),
+            (format!("{head}purpose = \"watch\"\nrecheck = [\"soon\"]"), "has \"soon\""),
+            (format!("{head}purpose = \"watch\"\nrecheck = [\"1h\", \"60m\"]"), "twice"),
+            (format!("{head}purpose = \"watchs\""), "does not know"),
+            (format!("{head}path = \"Maildir\""), "only a Maildir has one"),
+            ("kind = \"maildir\"\npath = \"M\"".to_owned(), "a Maildir for reports"),
+            ("kind = \"maildir\"\npurpose = \"watch\"".to_owned(), "has no `path`"),
+            (
+                "kind = \"maildir\"\npath = \"M\"\npurpose = \"watch\"\nhost = \"h.example\"".to_owned(),
+                "from the disk",
+            ),
+        ];
+        for (text, want) in faults {
+            let faults = parse(&text).unwrap_err();
+            assert!(faults.iter().any(|fault| fault.contains(want)), "{text}: {faults:?}");
+            assert!(!faults.iter().any(|fault| fault.contains("unknown key")), "{text}: {faults:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod watched;
 pub use dns::{DnsSettings, DnsSource, ZoneSource};
 pub use fault::Fault;
 pub use load::{ConfigError, load};
-pub use mailbox::{MailboxAuth, MailboxSettings};
+pub use mailbox::{MailboxAuth, MailboxPurpose, MailboxSettings};
 pub use probes::{
     AuthMechanism, Cap, ConsentSettings, DkimSettings, MaintenanceSettings, NegativeSettings, ProbesSettings,
     ProfileSettings, RouteSettings, SenderAuth, SenderKind, SenderSettings, SenderTls, SloSettings,

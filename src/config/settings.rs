@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::dns::DnsSettings;
 use crate::config::fault::Fault;
 use crate::config::file::{Section, Source};
-use crate::config::mailbox::MailboxSettings;
+use crate::config::mailbox::{MailboxPurpose, MailboxSettings};
 use crate::config::probes::{MaintenanceSettings, NegativeSettings, ProbesSettings};
 use crate::config::secret::Secret;
 use crate::config::sections::read;
@@ -261,7 +261,7 @@ impl Settings {
             failure: of(Purpose::Failures),
             tls,
             host: host.and_then(|host| Name::from_dotted(host).ok()),
-            reads_elsewhere: !self.mailboxes.is_empty(),
+            reads_elsewhere: self.mailboxes.iter().any(|mailbox| mailbox.purpose == MailboxPurpose::Reports),
         }
     }
 

@@ -207,10 +207,16 @@ impl Ingest {
         let mut bytes = Vec::new();
         reader.raw(id)?.read_to_end(&mut bytes).map_err(|error| StoreError::Io(error.to_string()))?;
         let is_large = bytes.len() > limits::BODY_MEMORY_BYTES;
+        // What a watcher saw stays true when the bytes are read again.
+        let seen = match stored.envelope.origin {
+            Origin::Mailbox => reader.watched_arrival(id)?,
+            Origin::Smtp | Origin::Import => None,
+        };
         let source = Source {
             envelope: &stored.envelope,
             purposes: &stored.purposes,
             file_name: stored.file_name.as_deref(),
+            seen: seen.as_ref(),
             bytes: &bytes,
             reflects: &self.reflects,
         };
@@ -251,6 +257,8 @@ pub struct Source<'a> {
     pub purposes: &'a [Purpose],
     /// The name of an imported file; `None` for a mail.
     pub file_name: Option<&'a str>,
+    /// Where a watcher saw it, if it is a probe that one saw.
+    pub seen: Option<&'a Seen>,
     /// Its bytes.
     pub bytes: &'a [u8],
     /// Numbers of the routes whose arrivals are answered.
@@ -429,10 +437,8 @@ fn read_whole(
             let token = keys.texts(&found.token)?.recipient;
             Some(ReadReflection { token, route_number: found.token.route, declined: found.declined })
         });
-    reading.probes = {
-        let is_timed = source.envelope.origin == Origin::Smtp;
-        Sighting::of(&matches, keys, is_timed, &Seen::default())
-    };
+    let is_timed = source.envelope.origin == Origin::Smtp || source.seen.is_some();
+    reading.probes = Sighting::of(&matches, keys, is_timed, source.seen.unwrap_or(&Seen::default()));
     // What holds no report: its reason says what it is, and letters are kept as they are.
     if matches!(reading.kind, MessageKind::Bounce | MessageKind::Reply | MessageKind::Other)
         && reading.unread.is_empty()
@@ -592,8 +598,24 @@ pub fn import(
         Came::Import(name) => (Origin::Import, name),
         Came::Mailbox(_) => (Origin::Mailbox, None),
     };
-    let envelope = Envelope::without_transport(origin, now);
-    let source = Source { envelope: &envelope, purposes: &[], file_name, bytes: &bytes, reflects: &[] };
+    let seen = match came {
+        Came::Mailbox(Mark::Arrival(arrival)) => Some(arrival.seen()),
+        _ => None,
+    };
+    // A probe in a mailbox came when a look saw it first.
+    let came_at = match came {
+        Came::Mailbox(Mark::Arrival(arrival)) => arrival.seen_at,
+        _ => now,
+    };
+    let envelope = Envelope::without_transport(origin, came_at);
+    let source = Source {
+        envelope: &envelope,
+        purposes: &[],
+        file_name,
+        seen: seen.as_ref(),
+        bytes: &bytes,
+        reflects: &[],
+    };
     let hash = sha256(&bytes);
     let begun = store.begin_reading(&hash, PARSER_VERSION)?;
     let mut reading = read_begun(store, keys, &source, &begun)?;

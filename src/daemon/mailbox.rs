@@ -9,10 +9,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::clock;
 use crate::config::{MailboxAuth, MailboxSettings};
 use crate::daemon::ingest::{self, Came, Import};
+use crate::daemon::mailbox_own::watch_options;
 use crate::mailbox::oauth::{self, OAuthOptions, TokenFile};
 use crate::mailbox::{
     Credential, Credentials, Fault, FolderKey, FolderState, KeepError, Keeper, Kept, MailboxOptions, Mark,
-    Note, Pass, Receipt, Timeouts, watch,
+    Note, Pass, Receipt, Timeouts, watch, watch_own,
 };
 use crate::probe::token::KeyRing;
 use crate::store::{MessageStatus, Store, StoreError};
@@ -48,6 +49,15 @@ impl StoreKeeper {
         Ok(Self { store, keys, work })
     }
 
+    /// Does work with the store on the thread and waits for its result.
+    pub(super) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, KeepError> {
+        let store = self.store.clone();
+        self.run(move || work(&store)).await
+    }
+
     /// Does work on the thread and waits for its result.
     async fn run<T: Send + 'static>(
         &self,
@@ -72,13 +82,13 @@ fn keep_error(error: &StoreError) -> KeepError {
 
 impl Keeper for StoreKeeper {
     async fn state(&self, key: &FolderKey) -> Result<FolderState, KeepError> {
-        let (store, key) = (self.store.clone(), key.clone());
-        self.run(move || store.reader()?.mailbox_state(&key)).await
+        let key = key.clone();
+        self.with_store(move |store| store.reader()?.mailbox_state(&key)).await
     }
 
     async fn note(&self, key: &FolderKey, note: Note) -> Result<(), KeepError> {
-        let (store, key) = (self.store.clone(), key.clone());
-        self.run(move || store.note_mailbox(&key, note)).await
+        let key = key.clone();
+        self.with_store(move |store| store.note_mailbox(&key, note)).await
     }
 
     async fn keep(&self, mark: Mark, bytes: Vec<u8>) -> Result<Receipt, KeepError> {
@@ -170,6 +180,7 @@ impl SettingsCredential {
         Ok(match &self.settings.auth {
             MailboxAuth::Password(secret) => Credentials::Password(secret.read()?.reveal().to_owned()),
             MailboxAuth::Token(secret) => Credentials::Token(secret.read()?.reveal().to_owned()),
+            MailboxAuth::Local(_) => Credentials::Password(String::new()),
             MailboxAuth::OAuth(_) => {
                 let Some((options, file)) = oauth(&self.settings, &self.store)? else {
                     anyhow::bail!("no OAuth 2.0 here");
@@ -227,9 +238,17 @@ pub fn watch_all(
     mailboxes
         .iter()
         .map(|settings| {
-            let options = options(settings);
             let credential = SettingsCredential::new(settings, store.path());
             let keeper = StoreKeeper::new(store.clone(), keys.clone())?;
+            if let Some(options) = watch_options(settings) {
+                let ring = keys.clone();
+                return Ok(tokio::spawn(async move {
+                    let name = options.name.clone();
+                    watch_own(&options, &ring, &credential, &keeper, |pass, result| log(&name, pass, result))
+                        .await;
+                }));
+            }
+            let options = options(settings);
             Ok(tokio::spawn(async move {
                 let name = options.name.clone();
                 watch(&options, &credential, &keeper, |pass, result| log(&name, pass, result)).await;

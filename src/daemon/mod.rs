@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod ingest;
 pub mod keys;
 pub mod mailbox;
+pub mod mailbox_own;
 pub mod manners;
 pub mod options;
 pub mod privileges;

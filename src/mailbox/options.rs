@@ -1,6 +1,7 @@
 //! What a mailbox reader needs to know.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::limits;
@@ -13,6 +14,8 @@ pub enum MailboxKind {
     Imap,
     /// POP3.
     Pop3,
+    /// A folder of this machine in the form of Maildir++.
+    Maildir,
 }
 
 impl MailboxKind {
@@ -21,6 +24,7 @@ impl MailboxKind {
         match self {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
+            Self::Maildir => "maildir",
         }
     }
 }
@@ -105,6 +109,78 @@ impl MailboxOptions {
     /// The account as it is remembered, whatever its name in the configuration: `imap://user@host`.
     pub fn account(&self) -> String {
         format!("{}://{}@{}", self.kind.as_str(), self.user, self.host.to_ascii_lowercase())
+    }
+}
+
+/// Which folder is the one for spam.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SpamFolder {
+    /// The one that the server marks (RFC 6154 §2), else one with a name that such folders have.
+    Auto,
+    /// This one.
+    Named(String),
+    /// There is none.
+    Nowhere,
+}
+
+/// What a watcher of our own messages looks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aim {
+    /// Probes that arrived.
+    Arrivals {
+        /// The folder for spam.
+        spam: SpamFolder,
+        /// Further folders.
+        other: Vec<String>,
+        /// After how long an arrival is looked for again.
+        recheck: Vec<Duration>,
+    },
+    /// Bounces, delay notices and answers about probes.
+    Bounces,
+}
+
+/// Where a watcher looks.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// An account: how to reach it. Its folders are not used.
+    Account(Box<MailboxOptions>),
+    /// A Maildir.
+    Maildir(PathBuf),
+}
+
+/// A watcher of our own messages in a mailbox that is somebody else's or the sending account's.
+#[derive(Debug, Clone)]
+pub struct WatchOptions {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where.
+    pub source: Source,
+    /// What for.
+    pub aim: Aim,
+    /// The folders in which it looks first: the inbox.
+    pub inbox: Vec<String>,
+    /// Longest wait between two looks.
+    pub poll: Duration,
+    /// Largest message of ours that is fetched, bytes.
+    pub message_bytes: u64,
+}
+
+impl WatchOptions {
+    /// The account as it is remembered: apart from the same one read for reports.
+    pub fn account(&self) -> String {
+        let aim = match self.aim {
+            Aim::Arrivals { .. } => "watch",
+            Aim::Bounces => "bounces",
+        };
+        match &self.source {
+            Source::Account(options) => format!("{aim} {}", options.account()),
+            Source::Maildir(path) => format!("{aim} maildir://{}", path.display()),
+        }
+    }
+
+    /// What its looks are told under.
+    pub fn eye(&self) -> String {
+        super::arrival::eye_of(&self.name)
     }
 }
 

@@ -1,13 +1,17 @@
 //! One look through a mailbox.
 
 use super::fault::Fault;
+use super::follow::watched;
 use super::imap::folder;
 use super::imap::session::Session;
 use super::keeper::{Keeper, Kept};
-use super::options::{Credentials, MailboxKind, MailboxOptions};
+use super::look::WatchedFolder;
+use super::maildir;
+use super::options::{Credentials, MailboxKind, MailboxOptions, Source, WatchOptions};
 use super::pop3;
 use super::state::{FolderKey, Note, Step};
 use crate::clock;
+use crate::probe::lifecycle::MailPlace;
 
 /// What one look through a folder gave.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,6 +96,11 @@ pub async fn pass<K: Keeper>(
     let mut pass = Pass::default();
     let result = match options.kind {
         MailboxKind::Pop3 => pop3::read(options, credentials, keeper, &mut pass).await,
+        // The configuration has no such mailbox for reports.
+        MailboxKind::Maildir => Err(Fault::Refused {
+            command: "Maildir",
+            text: "a Maildir is watched, or read by `import --follow`".to_owned(),
+        }),
         MailboxKind::Imap => match Session::open(options, credentials).await {
             Ok(mut session) => {
                 let result = read_folders(&mut session, options, keeper, &mut pass).await;
@@ -146,12 +155,16 @@ pub(super) async fn looked<K: Keeper>(
 pub struct FolderView {
     /// The folder.
     pub folder: String,
+    /// What a watcher takes it for, and how it knows: `inbox`, `spam (the server says so)`, `other`.
+    pub role: Option<String>,
     /// Messages in it.
     pub messages: Option<u64>,
     /// `TLSv1.2` or `TLSv1.3`; absent without TLS.
     pub tls_version: Option<String>,
     /// True if the server tells of new mail.
     pub can_idle: bool,
+    /// True if the server finds messages by a word in a field; absent: not tried, or nothing to try it with.
+    pub can_search: Option<bool>,
     /// Why it cannot be read.
     pub fault: Option<String>,
 }
@@ -166,9 +179,11 @@ pub async fn inspect(options: &MailboxOptions, credentials: &Credentials) -> Res
     for folder in &options.folders {
         let mut view = FolderView {
             folder: folder.clone(),
+            role: None,
             messages: None,
             tls_version: session.tls_version(),
             can_idle: session.can("IDLE"),
+            can_search: None,
             fault: None,
         };
         match session.open_folder(folder, false).await {
@@ -180,4 +195,81 @@ pub async fn inspect(options: &MailboxOptions, credentials: &Credentials) -> Res
     }
     session.close().await;
     Ok(views)
+}
+
+/// Looks at the folders that a watcher of our own messages would look at: which is the one for spam, can the server
+/// search, does it tell of new mail. Reads no message; of one the Message-ID.
+///
+/// `None` for credentials: a Maildir.
+pub async fn inspect_own(
+    options: &WatchOptions,
+    credentials: Option<&Credentials>,
+) -> Result<Vec<FolderView>, Fault> {
+    let account = match (&options.source, credentials) {
+        (Source::Maildir(root), _) => return inspect_maildir(options, root),
+        (Source::Account(_), None) => return Err(Fault::Credentials("no credentials".to_owned())),
+        (Source::Account(account), Some(_)) if account.kind != MailboxKind::Imap => account,
+        (Source::Account(account), Some(credentials)) => {
+            let mut session = Session::open(account, credentials).await?;
+            let listed = session.folders().await?;
+            let mut views = Vec::new();
+            for folder in watched(options, &listed) {
+                let mut view = view_of(&folder);
+                view.tls_version = session.tls_version();
+                view.can_idle = session.can("IDLE");
+                match session.open_folder(&folder.name, false).await {
+                    Ok(opened) => {
+                        view.messages = Some(opened.exists.into());
+                        if opened.exists > 0 {
+                            view.can_search = session.finds_words().await?;
+                        }
+                    }
+                    Err(fault) if fault.ends_connection() => return Err(fault),
+                    Err(fault) => view.fault = Some(fault.to_string()),
+                }
+                views.push(view);
+            }
+            session.close().await;
+            return Ok(views);
+        }
+    };
+    let Some(credentials) = credentials else { return Ok(Vec::new()) };
+    Ok(vec![pop3::inspect(account, credentials).await?])
+}
+
+/// The folders of a Maildir.
+fn inspect_maildir(options: &WatchOptions, root: &std::path::Path) -> Result<Vec<FolderView>, Fault> {
+    let refused = |error: std::io::Error| Fault::Refused {
+        command: "Maildir",
+        text: format!("{}: {error}", root.display()),
+    };
+    let listed = maildir::folders(root).map_err(refused)?;
+    let view = |folder: WatchedFolder| {
+        let mut view = view_of(&folder);
+        match maildir::count(root, &folder.name) {
+            Ok(count) => view.messages = Some(count),
+            Err(error) => view.fault = Some(error.to_string()),
+        }
+        view
+    };
+    Ok(watched(options, &listed).into_iter().map(view).collect())
+}
+
+/// A folder of which nothing is known but what it is for.
+fn view_of(folder: &WatchedFolder) -> FolderView {
+    let role = match (folder.place, folder.spam_by) {
+        (MailPlace::Spam, Some(by)) => format!("spam ({})", by.as_str()),
+        (MailPlace::Spam, None) => "spam".to_owned(),
+        (MailPlace::Inbox | MailPlace::Category | MailPlace::Sink, _) => "inbox".to_owned(),
+        (MailPlace::Other, _) => "other".to_owned(),
+    };
+    FolderView {
+        folder: folder.name.clone(),
+        role: Some(role),
+        messages: None,
+        tls_version: None,
+        can_idle: false,
+        can_search: None,
+        fault: None,
+    }
 }

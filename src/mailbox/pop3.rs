@@ -1,5 +1,7 @@
 //! The POP3 client (RFC 1939): reads each message once by its UIDL and leaves all of them.
 
+pub(super) mod own;
+
 use std::collections::{HashMap, HashSet};
 
 use data_encoding::BASE64;
@@ -184,7 +186,12 @@ impl Session {
 
     /// One message; `Err` inside: the server refuses.
     async fn retrieve(&mut self, number: u32, cap: u64) -> Result<Result<Vec<u8>, String>, Fault> {
-        if let Err(text) = self.command(&format!("RETR {number}")).await? {
+        self.message(&format!("RETR {number}"), cap).await
+    }
+
+    /// What a command gives of a message; `Err` inside: the server refuses.
+    async fn message(&mut self, command: &str, cap: u64) -> Result<Result<Vec<u8>, String>, Fault> {
+        if let Err(text) = self.command(command).await? {
             return Ok(Err(text));
         }
         // The bytes as they came, so that the same message is the same whichever way it comes.
@@ -402,5 +409,13 @@ pub(super) async fn inspect(
     };
     let tls_version = session.wire.tls.as_ref().map(|tls| tls.version.clone());
     let _ = session.command("QUIT").await;
-    Ok(FolderView { folder: FOLDER.to_owned(), messages, tls_version, can_idle: false, fault })
+    Ok(FolderView {
+        folder: FOLDER.to_owned(),
+        role: None,
+        messages,
+        tls_version,
+        can_idle: false,
+        can_search: None,
+        fault,
+    })
 }

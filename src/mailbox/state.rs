@@ -1,5 +1,6 @@
 //! What is remembered of a mailbox: how far each folder was read, and what is still to be done.
 
+use super::arrival::NewArrival;
 use crate::clock::Timestamp;
 
 /// One folder of one account.
@@ -24,11 +25,14 @@ pub enum Step {
     MoveUnread,
     /// It is kept (POP3, which has no numbers that rise).
     Done,
+    /// It was looked at and is none of ours (POP3).
+    Passed,
 }
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 5] = [Self::Ask, Self::GivenUp, Self::MoveRead, Self::MoveUnread, Self::Done];
+    pub const ALL: [Self; 6] =
+        [Self::Ask, Self::GivenUp, Self::MoveRead, Self::MoveUnread, Self::Done, Self::Passed];
 
     /// The word in the store.
     pub const fn as_str(self) -> &'static str {
@@ -38,6 +42,7 @@ impl Step {
             Self::MoveRead => "move-read",
             Self::MoveUnread => "move-unread",
             Self::Done => "done",
+            Self::Passed => "passed",
         }
     }
 
@@ -71,6 +76,8 @@ pub struct FolderState {
     pub last_uid: u32,
     /// Messages of which something is remembered, in order of their UID.
     pub open: Vec<OpenMessage>,
+    /// When a look that saw all of it began last.
+    pub good_at: Option<Timestamp>,
 }
 
 /// What is noted in the transaction that keeps a message.
@@ -97,6 +104,10 @@ pub enum Mark {
         /// Its UIDL.
         uidl: String,
     },
+    /// A probe of ours that a watcher saw.
+    Arrival(Box<NewArrival>),
+    /// A message of which nothing need be noted: a look that finds it again knows its bytes.
+    Nothing,
 }
 
 /// What is noted apart from messages.
@@ -131,9 +142,11 @@ pub enum Note {
     Clear(Vec<String>),
     /// What was given up is asked for again.
     AskAgain,
+    /// These were looked at and are none of ours (POP3).
+    Passed(Vec<String>),
     /// The folder was looked through.
     Looked {
-        /// When.
+        /// When the look began.
         at: Timestamp,
         /// Why not whole; absent if it was.
         fault: Option<String>,

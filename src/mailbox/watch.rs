@@ -79,7 +79,7 @@ async fn connection<K: Keeper, C: Credential>(
     was_good: &mut bool,
 ) -> Result<(), Fault> {
     let credentials = credential.credentials().await?;
-    if options.kind == MailboxKind::Pop3 || !options.idle {
+    if options.kind != MailboxKind::Imap || !options.idle {
         let (done, result) = pass(options, &credentials, keeper).await;
         if !done.folders.is_empty() {
             told(&done, Ok(()));
@@ -112,7 +112,7 @@ async fn connection<K: Keeper, C: Credential>(
 }
 
 /// The wait after so many failures in a row.
-fn back_off(fault: &Fault, failures: u32) -> Duration {
+pub(super) fn back_off(fault: &Fault, failures: u32) -> Duration {
     let first = if fault.is_sign_in() { limits::MAILBOX_SIGN_IN_BACK_OFF } else { limits::MAILBOX_BACK_OFF };
     let doubled = first.saturating_mul(1_u32 << failures.saturating_sub(1).min(10));
     doubled.min(limits::MAILBOX_BACK_OFF_MOST.max(first))

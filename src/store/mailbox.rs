@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::mailbox_arrival;
 use super::message::{self, SameMail};
 use super::read::count;
 use super::writer::{Work, Writer};
@@ -9,7 +10,8 @@ use super::{FinishDone, Finished, MessageRef, MessageStatus, Reading, StoreError
 use crate::clock::Timestamp;
 use crate::mailbox::{FolderKey, FolderState, Mark, Note, OpenMessage, Step};
 
-const STATE: &str = "SELECT uid_validity, last_uid FROM mailbox_folder WHERE account = $1 AND folder = $2";
+const STATE: &str =
+    "SELECT uid_validity, last_uid, good_at_ms FROM mailbox_folder WHERE account = $1 AND folder = $2";
 const OPEN: &str = "SELECT uid, step, tries, size_bytes, reason FROM mailbox_message
     WHERE account = $1 AND folder = $2 ORDER BY LENGTH(uid), uid";
 const BEGIN: &str =
@@ -35,9 +37,13 @@ const ASIDE: &str = "INSERT INTO mailbox_message (account, folder, uid, step, tr
 const ASK_AGAIN: &str = "UPDATE mailbox_message SET step = 'ask', tries = 0
     WHERE account = $1 AND folder = $2 AND step = 'given-up'";
 const LOOKED: &str =
-    "INSERT INTO mailbox_folder (account, folder, uid_validity, last_uid, looked_at_ms, fault)
-    VALUES ($1, $2, 0, 0, $3, $4)
-    ON CONFLICT (account, folder) DO UPDATE SET looked_at_ms = excluded.looked_at_ms, fault = excluded.fault";
+    "INSERT INTO mailbox_folder (account, folder, uid_validity, last_uid, looked_at_ms, fault, good_at_ms)
+    VALUES ($1, $2, 0, 0, $3, $4, CASE WHEN $4 IS NULL THEN $3 END)
+    ON CONFLICT (account, folder) DO UPDATE SET looked_at_ms = excluded.looked_at_ms, fault = excluded.fault,
+        good_at_ms = COALESCE(excluded.good_at_ms, good_at_ms)";
+const PASSED: &str =
+    "INSERT INTO mailbox_message (account, folder, uid, step, tries) VALUES ($1, $2, $3, 'passed', 0)
+    ON CONFLICT (account, folder, uid) DO UPDATE SET step = excluded.step, tries = 0, reason = NULL";
 const LIST: &str = "SELECT f.account, f.folder, f.uid_validity, f.last_uid, f.looked_at_ms, f.fault,
     (SELECT COUNT(*) FROM mailbox_message AS m WHERE m.account = f.account AND m.folder = f.folder
         AND m.step = 'ask'),
@@ -76,9 +82,11 @@ pub struct MailboxFolder {
 pub(super) fn state(connection: &Connection, key: &FolderKey) -> Result<FolderState, StoreError> {
     let row = connection
         .prepare_cached(STATE)?
-        .query_row((&key.account, &key.folder), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row((&key.account, &key.folder), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?))
+        })
         .optional()?;
-    let (uid_validity, last_uid) = row.unwrap_or_default();
+    let (uid_validity, last_uid, good_at_ms) = row.unwrap_or_default();
     let mut statement = connection.prepare_cached(OPEN)?;
     let rows = statement.query_map((&key.account, &key.folder), |row| {
         Ok(OpenMessage {
@@ -89,7 +97,8 @@ pub(super) fn state(connection: &Connection, key: &FolderKey) -> Result<FolderSt
             reason: row.get(4)?,
         })
     })?;
-    Ok(FolderState { uid_validity, last_uid, open: rows.collect::<Result<_, _>>()? })
+    let good_at = good_at_ms.map(Timestamp::from_ms);
+    Ok(FolderState { uid_validity, last_uid, open: rows.collect::<Result<_, _>>()?, good_at })
 }
 
 /// See [`super::Reader::mailbox_folders`].
@@ -120,6 +129,7 @@ pub(super) fn note(writer: &Writer, key: &FolderKey, note: Note) -> Result<(), S
             Note::Begin { uid_validity } => {
                 connection.prepare_cached(BEGIN)?.execute((&account, &folder, uid_validity))?;
                 connection.prepare_cached(FORGET)?.execute((&account, &folder))?;
+                mailbox_arrival::leave_folder(work, &account, &folder)?;
             }
             Note::Aside { previous, uid, step, size_bytes, reason } => {
                 let size = size_bytes.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
@@ -146,6 +156,13 @@ pub(super) fn note(writer: &Writer, key: &FolderKey, note: Note) -> Result<(), S
             }
             Note::AskAgain => {
                 connection.prepare_cached(ASK_AGAIN)?.execute((&account, &folder))?;
+            }
+            Note::Passed(uids) => {
+                connection.prepare_cached(ENSURE)?.execute((&account, &folder))?;
+                let mut pass = connection.prepare_cached(PASSED)?;
+                for uid in uids {
+                    pass.execute((&account, &folder, &uid))?;
+                }
             }
             Note::Looked { at, fault } => {
                 connection.prepare_cached(LOOKED)?.execute((&account, &folder, at.ms(), &fault))?;
@@ -191,6 +208,8 @@ fn set_mark(work: &Work<'_>, mark: &Mark, finished: &Finished) -> Result<(), Sto
             connection.prepare_cached(ENSURE)?.execute((account, folder))?;
             connection.prepare_cached(SET_STEP)?.execute((uidl, Step::Done.as_str(), account, folder, 0))?;
         }
+        Mark::Arrival(arrival) => mailbox_arrival::insert(work, arrival, finished)?,
+        Mark::Nothing => {}
     }
     Ok(())
 }

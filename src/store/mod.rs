@@ -24,6 +24,7 @@ mod ids;
 mod intern;
 mod loading;
 mod mailbox;
+mod mailbox_arrival;
 mod message;
 mod one_key;
 mod party;
@@ -52,7 +53,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::dns_health::history::{DomainEvent, Noted};
 use crate::mail::{DomainName, MessageId};
-use crate::mailbox::{FolderKey, Mark, Note};
+use crate::mailbox::{ArrivalKey, Checked, FolderKey, Mark, Note};
 use crate::probe::lifecycle::{Event, What};
 use crate::probe::token::KeyRing;
 use crate::probe::watched::Episode;
@@ -210,6 +211,22 @@ impl Store {
     /// Notes something of a folder of a mailbox, and waits for the commit. Blocking.
     pub fn note_mailbox(&self, key: &FolderKey, note: Note) -> Result<(), StoreError> {
         mailbox::note(&self.writer, key, note)
+    }
+
+    /// Notes that a copy of a known arrival stands in a folder of a mailbox. Blocking.
+    pub fn stands(
+        &self,
+        key: &ArrivalKey,
+        folder: &FolderKey,
+        uid: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        mailbox_arrival::stands(&self.writer, key, folder, uid, at)
+    }
+
+    /// Notes where a watcher found an arrival when it looked again; what is news is told to the probe. Blocking.
+    pub fn checked(&self, checked: Checked) -> Result<(), StoreError> {
+        mailbox_arrival::checked(&self.writer, checked)
     }
 
     /// Notes that bytes with this hash are about to be read by readers of this version, before they are touched: should the

@@ -17,6 +17,22 @@ mod oauth;
 #[cfg(test)]
 mod pop3;
 
+/// Our own messages in somebody's mailbox, against Dovecot.
+#[cfg(test)]
+mod watch;
+
+/// The same against scripted servers.
+#[cfg(test)]
+mod watch_script;
+
+/// The same in a Maildir.
+#[cfg(test)]
+mod watch_maildir;
+
+/// Bounces in the sending account's own mailbox.
+#[cfg(test)]
+mod bounces;
+
 /// Folders that are followed.
 #[cfg(test)]
 mod follow;

@@ -3,11 +3,14 @@
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
 
+use mailsonde::clock::Timestamp;
 use mailsonde::limits;
 use mailsonde::mailbox::{
-    After, Credentials, Fault, FolderKey, FolderState, KeepError, Keeper, Kept, MailboxKind, MailboxOptions,
-    MailboxTls, Mark, Note, OpenMessage, Pass, Receipt, Step, Timeouts, pass,
+    After, Aim, ArrivalKeeper, ArrivalKey, Checked, Credentials, Due, Fault, FolderKey, FolderState,
+    KeepError, Keeper, Kept, Look, MailboxKind, MailboxOptions, MailboxTls, Mark, Note, OpenMessage, Pass,
+    Receipt, Source, SpamFolder, Step, Timeouts, WatchOptions, look_once, pass,
 };
+use mailsonde::probe::token::{KEY_BYTES, KeyRing};
 use mailsonde::tls_client::Verify;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -28,11 +31,55 @@ pub fn check(data: &[u8]) {
     if how & 2 != 0 {
         let open =
             OpenMessage { uid: "3".to_owned(), step: Step::Ask, tries: 1, size_bytes: None, reason: None };
-        let state = FolderState { uid_validity: 7, last_uid: 5, open: vec![open] };
+        let state = FolderState { uid_validity: 7, last_uid: 5, open: vec![open], good_at: None };
         *keeper.state.lock().expect("one thread") = state;
     }
     let (pass, result) = look(MailboxKind::Imap, after, script, &keeper);
     check_pass(&pass, &result, &keeper);
+    // A watcher of our own messages: nobody but us can make one, so none is kept.
+    let keeper = Memory::of(script);
+    let aims = [
+        Aim::Arrivals { spam: SpamFolder::Auto, other: Vec::new(), recheck: vec![Duration::from_millis(1)] },
+        Aim::Bounces,
+    ];
+    for aim in aims {
+        let (pass, result) = look_for_own(MailboxKind::Imap, aim, script, &keeper);
+        check_own(&pass, &result, &keeper);
+    }
+}
+
+/// A watcher finds nothing of ours at a stranger's server, and says what is wrong.
+pub(crate) fn check_own(pass: &Pass, result: &Result<(), Fault>, keeper: &Memory) {
+    assert_eq!(*keeper.kept.lock().expect("one thread"), 0, "a foreign message is kept: {pass:?}");
+    assert!(pass.folders.iter().all(|folder| folder.found == 0), "{pass:?}");
+    check_pass(pass, result, keeper);
+}
+
+/// One look for our own messages at a server that sends `script` and closes.
+pub(crate) fn look_for_own(
+    kind: MailboxKind,
+    aim: Aim,
+    script: &[u8],
+    keeper: &Memory,
+) -> (Pass, Result<(), Fault>) {
+    let ring = KeyRing::with_id(1, &[7; KEY_BYTES]).expect("an id below 32");
+    RUNTIME.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        let port = listener.local_addr().expect("its address").port();
+        let account = options(kind, port, After::Leave);
+        let options = WatchOptions {
+            name: "fuzz".to_owned(),
+            poll: account.poll,
+            message_bytes: account.message_bytes,
+            source: Source::Account(Box::new(account)),
+            aim,
+            inbox: vec!["INBOX".to_owned()],
+        };
+        let credentials = Credentials::Password("zq-secret".to_owned());
+        let look = look_once(&options, &ring, Some(&credentials), keeper);
+        let (found, ()) = tokio::join!(look, serve(listener, script));
+        found
+    })
 }
 
 /// Sums of a look are those of what was kept; a fault says something.
@@ -58,37 +105,44 @@ pub(crate) fn look(
     RUNTIME.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let port = listener.local_addr().expect("its address").port();
-        let options = MailboxOptions {
-            name: "fuzz".to_owned(),
-            kind,
-            host: "127.0.0.1".to_owned(),
-            port,
-            tls: MailboxTls::None,
-            verify: Verify::Off,
-            user: "dmarc".to_owned(),
-            folders: vec!["INBOX".to_owned()],
-            after,
-            poll: Duration::from_secs(3_600),
-            idle: false,
-            message_bytes: 10_000,
-            timeouts: Timeouts {
-                connect: Duration::from_secs(10),
-                reply: Duration::from_secs(10),
-                command: Duration::from_secs(10),
-            },
-        };
-        let server = async {
-            let (mut stream, _) = listener.accept().await.expect("our own client");
-            // The client may be gone before it has read all.
-            let _ = stream.write_all(script).await;
-            let _ = stream.shutdown().await;
-            let mut heard = [0; 4_096];
-            while matches!(stream.read(&mut heard).await, Ok(1..)) {}
-        };
+        let options = options(kind, port, after);
         let credentials = Credentials::Password("zq-secret".to_owned());
-        let (found, ()) = tokio::join!(pass(&options, &credentials, keeper), server);
+        let (found, ()) = tokio::join!(pass(&options, &credentials, keeper), serve(listener, script));
         found
     })
+}
+
+/// An account on this machine.
+fn options(kind: MailboxKind, port: u16, after: After) -> MailboxOptions {
+    MailboxOptions {
+        name: "fuzz".to_owned(),
+        kind,
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: MailboxTls::None,
+        verify: Verify::Off,
+        user: "dmarc".to_owned(),
+        folders: vec!["INBOX".to_owned()],
+        after,
+        poll: Duration::from_secs(3_600),
+        idle: false,
+        message_bytes: 10_000,
+        timeouts: Timeouts {
+            connect: Duration::from_secs(10),
+            reply: Duration::from_secs(10),
+            command: Duration::from_secs(10),
+        },
+    }
+}
+
+/// Sends a script to the first client and closes.
+async fn serve(listener: TcpListener, script: &[u8]) {
+    let (mut stream, _) = listener.accept().await.expect("our own client");
+    // The client may be gone before it has read all.
+    let _ = stream.write_all(script).await;
+    let _ = stream.shutdown().await;
+    let mut heard = [0; 4_096];
+    while matches!(stream.read(&mut heard).await, Ok(1..)) {}
 }
 
 /// Keeps messages in memory and checks what is noted.
@@ -124,7 +178,8 @@ impl Keeper for Memory {
     }
 
     async fn note(&self, key: &FolderKey, note: Note) -> Result<(), KeepError> {
-        assert_eq!(key.folder, "INBOX");
+        // A watcher looks into what the server calls its folder for spam, too.
+        assert!(!key.folder.is_empty() || key.account.starts_with("watch"));
         let mut state = self.state.lock().expect("one thread");
         match note {
             Note::Begin { uid_validity } => *state = FolderState { uid_validity, ..FolderState::default() },
@@ -138,7 +193,7 @@ impl Keeper for Memory {
                 assert!(!reason.is_empty() && matches!(step, Step::Ask | Step::GivenUp));
             }
             Note::Clear(uids) => state.open.retain(|message| !uids.contains(&message.uid)),
-            Note::AskAgain | Note::Looked { .. } => {}
+            Note::AskAgain | Note::Looked { .. } | Note::Passed(_) => {}
         }
         Ok(())
     }
@@ -163,5 +218,28 @@ impl Keeper for Memory {
         let (sender, receipt) = tokio::sync::oneshot::channel();
         let _ = sender.send(Ok(Kept::Read));
         Ok(receipt)
+    }
+}
+
+impl ArrivalKeeper for Memory {
+    async fn knows(&self, _: &ArrivalKey) -> Result<bool, KeepError> {
+        Ok(false)
+    }
+
+    async fn stands(&self, _: &ArrivalKey, _: &FolderKey, _: &str, _: Timestamp) -> Result<(), KeepError> {
+        Ok(())
+    }
+
+    async fn due(&self, _: &str, _: Timestamp) -> Result<Vec<Due>, KeepError> {
+        Ok(Vec::new())
+    }
+
+    async fn checked(&self, _: Checked) -> Result<(), KeepError> {
+        Ok(())
+    }
+
+    async fn look(&self, look: Look) -> Result<(), KeepError> {
+        assert!(look.fault.is_none_or(|fault| !fault.is_empty() && !fault.contains("zq-secret")));
+        Ok(())
     }
 }

@@ -191,7 +191,15 @@ fn read_one(
         settings.mailboxes.iter().map(|mailbox| (mailbox.name.clone(), Some(()))).collect();
     let mailbox = |key: &'static str| -> Option<String> {
         one_of(section, key, "mailbox", &mailboxes)?;
-        section.text(key, "NAME").map(str::to_owned)
+        let name = section.text(key, "NAME")?;
+        let purpose = settings.mailbox(name).map(|mailbox| mailbox.purpose.as_str());
+        if let Some(purpose) = purpose.filter(|purpose| *purpose != key) {
+            let hint = format!("write `purpose = \"{key}\"` in [mailbox.{name}], or name another one");
+            let message =
+                format!("`{key}` of {} names [mailbox.{name}], whose purpose is {purpose:?}", section.name());
+            section.fault(key, message, Some(hint));
+        }
+        Some(name.to_owned())
     };
     let (watch, bounces) = (mailbox("watch"), mailbox("bounces"));
     let reflect = template(section, "reflect", "probe+{token}@example.net");

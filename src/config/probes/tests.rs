@@ -15,9 +15,14 @@ name = "example.com"
 address = "probe@monitor.example.net"
 purpose = "probe"
 [mailbox.office]
+purpose = "watch"
 host = "imap.example.com"
 user = "u"
 password = { env = "P" }
+[mailbox.own]
+purpose = "bounces"
+kind = "maildir"
+path = "Maildir"
 [sender.relay]
 host = "smtp.example.com"
 auth = { user = "u", password = { env = "X" }, mechanism = "login" }
@@ -77,7 +82,7 @@ jitter = "30%"
 overdue_after = "10m"
 lost_after = "4h"
 watch = "office"
-bounces = "office"
+bounces = "own"
 reflect = "probe+{token}@monitor.example.net"
 consent = "it is our own"
 allow_negative = true
@@ -206,7 +211,12 @@ fn every_fault_has_its_line_and_its_mend() {
         // [route]
         (with("dkim = \"k\""), "4 [route.r] names an unknown dkim \"k\"", "add a table `[dkim.k]`"),
         (with("watch = \"offise\""), "4 [route.r] names an unknown mailbox \"offise\"", "did you mean `office`?"),
-        (with("bounces = \"zzzzzzz\""), "4 [route.r] names an unknown mailbox", "mailboxes here: office"),
+        (
+            with("bounces = \"office\""),
+            "4 `bounces` of [route.r] names [mailbox.office], whose purpose is \"watch\"",
+            "write `purpose = \"bounces\"` in [mailbox.office]",
+        ),
+        (with("bounces = \"zzzzzzz\""), "4 [route.r] names an unknown mailbox", "mailboxes here: office, own"),
         (with("every = \"0s\""), "4 `every` is zero", "every = \"5m\""),
         (with("every = 5"), "4 `every` in [route.r] is an integer", "\"5m\""),
         (with("jitter = \"200%\""), "4 `jitter` in [route.r] is not a share", "20%"),

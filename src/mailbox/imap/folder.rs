@@ -115,7 +115,7 @@ async fn begin<K: Keeper>(
         ));
     }
     keeper.note(key, Note::Begin { uid_validity }).await.map_err(kept_not)?;
-    Ok(FolderState { uid_validity, last_uid: 0, open: Vec::new() })
+    Ok(FolderState { uid_validity, last_uid: 0, ..FolderState::default() })
 }
 
 /// A store in trouble ends the pass.

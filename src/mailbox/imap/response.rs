@@ -61,8 +61,25 @@ pub(in crate::mailbox) struct Fetch {
     pub(in crate::mailbox) uid: Option<u32>,
     /// The size, bytes, as the server says it.
     pub(in crate::mailbox) size: Option<u64>,
-    /// The message.
+    /// The message, or its beginning where that was asked for.
     pub(in crate::mailbox) body: Option<Vec<u8>>,
+    /// Its header, or the fields of it that were asked for.
+    pub(in crate::mailbox) header: Option<Vec<u8>>,
+    /// INTERNALDATE as written (RFC 3501 §2.3.3).
+    pub(in crate::mailbox) internal_date: Option<String>,
+    /// What Gmail calls the message, the same under every label (X-GM-EXT-1).
+    pub(in crate::mailbox) gmail_id: Option<String>,
+}
+
+/// A folder as LIST shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::mailbox) struct Listed {
+    /// Its attributes in lower case: `\\junk`, `\\noselect` (RFC 6154, RFC 3501 §7.2.2).
+    pub(in crate::mailbox) flags: Vec<String>,
+    /// What stands between the names of a hierarchy.
+    pub(in crate::mailbox) delimiter: Option<char>,
+    /// Its name as it goes over the wire.
+    pub(in crate::mailbox) name: String,
 }
 
 /// A response.
@@ -82,6 +99,10 @@ pub(in crate::mailbox) enum Response {
     Expunge,
     /// A message.
     Fetch(Fetch),
+    /// A folder.
+    List(Listed),
+    /// Messages that were searched for.
+    Search(Vec<u32>),
     /// Anything else that begins with a star.
     Other,
 }
@@ -142,6 +163,12 @@ pub(in crate::mailbox) fn parse(pieces: Vec<Piece>) -> Option<Response> {
     if word.eq_ignore_ascii_case("CAPABILITY") {
         return Some(Response::Capability(words.map(str::to_ascii_uppercase).collect()));
     }
+    if word.eq_ignore_ascii_case("SEARCH") {
+        return Some(Response::Search(words.filter_map(|word| word.parse().ok()).collect()));
+    }
+    if word.eq_ignore_ascii_case("LIST") || word.eq_ignore_ascii_case("XLIST") {
+        return Some(list(pieces).map_or(Response::Other, Response::List));
+    }
     let Ok(number) = word.parse::<u32>() else { return Some(Response::Other) };
     match words.next().map(|word| word.split('(').next().unwrap_or_default().to_ascii_uppercase()).as_deref()
     {
@@ -191,20 +218,55 @@ fn fetch(pieces: Vec<Piece>) -> Fetch {
                 Some(name) => match name.as_str() {
                     "UID" => fetch.uid = text.parse().ok().filter(|uid| *uid != 0),
                     "RFC822.SIZE" => fetch.size = text.parse().ok(),
+                    "X-GM-MSGID" => {
+                        fetch.gmail_id = Some(text).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+                    }
                     _ => {}
                 },
             },
-            Token::Text(bytes) if depth == 1 => {
-                if let Some(name) = name.take()
-                    && matches!(name.as_str(), "BODY[]" | "RFC822" | "BODY.PEEK[]" | "BINARY[]")
-                {
+            Token::Text(bytes) if depth == 1 => match name.take().as_deref() {
+                Some("BODY[]" | "RFC822" | "BODY.PEEK[]" | "BINARY[]" | "BODY[]<0>") => {
                     fetch.body = Some(bytes);
                 }
-            }
+                Some("INTERNALDATE") => {
+                    fetch.internal_date = Some(String::from_utf8_lossy(&bytes).into_owned());
+                }
+                Some(name) if name.starts_with("BODY[HEADER") || name == "RFC822.HEADER" => {
+                    fetch.header = Some(bytes);
+                }
+                _ => {}
+            },
             Token::Atom(_) | Token::Text(_) => {}
         }
     }
     fetch
+}
+
+/// Reads a LIST response; `None` if it is none.
+fn list(pieces: Vec<Piece>) -> Option<Listed> {
+    let mut listed = Listed::default();
+    let mut tokens = tokens(pieces).into_iter();
+    if !matches!(tokens.next(), Some(Token::Open)) {
+        return None;
+    }
+    loop {
+        match tokens.next()? {
+            Token::Close => break,
+            Token::Atom(flag) => listed.flags.push(flag.to_ascii_lowercase()),
+            Token::Open | Token::Text(_) => return None,
+        }
+    }
+    match tokens.next()? {
+        Token::Text(text) => listed.delimiter = String::from_utf8_lossy(&text).chars().next(),
+        Token::Atom(_) => {}
+        Token::Open | Token::Close => return None,
+    }
+    listed.name = match tokens.next()? {
+        Token::Text(text) => String::from_utf8_lossy(&text).into_owned(),
+        Token::Atom(text) => text,
+        Token::Open | Token::Close => return None,
+    };
+    Some(listed)
 }
 
 /// The tokens of a response behind its first bracket.
@@ -329,6 +391,55 @@ mod tests {
         for line in none {
             assert_eq!(literal(line, true), None, "{}", String::from_utf8_lossy(line));
         }
+    }
+
+    #[test]
+    fn folders_and_hits() {
+        let listed = |line: &str| match parsed(line) {
+            Some(Response::List(listed)) => Some((listed.flags.join(" "), listed.delimiter, listed.name)),
+            Some(Response::Other) => None,
+            other => panic!("{other:?}"),
+        };
+        let row = |flags: &str, delimiter, name: &str| Some((flags.to_owned(), delimiter, name.to_owned()));
+        let cases = [
+            (
+                r#"* LIST (\HasNoChildren \Junk) "/" "[Gmail]/Spam""#,
+                row(r"\hasnochildren \junk", Some('/'), "[Gmail]/Spam"),
+            ),
+            (r"* list () NIL INBOX", row("", None, "INBOX")),
+            (r#"* XLIST (\Spam) "." INBOX.Junk"#, row(r"\spam", Some('.'), "INBOX.Junk")),
+            (r#"* LIST (\Junk) "\\" "a\"b""#, row(r"\junk", Some('\\'), "a\"b")),
+            ("* LIST (", None),
+            ("* LIST", None),
+            (r#"* LIST (\Junk) "/""#, None),
+        ];
+        for (line, want) in cases {
+            assert_eq!(listed(line), want, "{line}");
+        }
+        let pieces = vec![text(r#"* LIST (\Junk) "/" "#), Piece::Literal(b"odd \"name".to_vec()), text("")];
+        let Some(Response::List(found)) = parse(pieces) else { panic!() };
+        assert_eq!(found.name, "odd \"name");
+        assert_eq!(parsed("* SEARCH 2 3 6 (MODSEQ 917)"), Some(Response::Search(vec![2, 3, 6])));
+        assert_eq!(parsed("* search"), Some(Response::Search(Vec::new())));
+    }
+
+    #[test]
+    fn what_a_watcher_asks_for() {
+        let pieces = vec![
+            text(
+                "* 4 FETCH (X-GM-MSGID 1278455344230334865 UID 9 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" BODY[HEADER] ",
+            ),
+            Piece::Literal(b"Subject: x\r\n\r\n".to_vec()),
+            text(" RFC822.SIZE 44)"),
+        ];
+        let Some(Response::Fetch(fetch)) = parse(pieces) else { panic!() };
+        assert_eq!(fetch.gmail_id.as_deref(), Some("1278455344230334865"));
+        assert_eq!(fetch.internal_date.as_deref(), Some("17-Jul-1996 02:44:25 -0700"));
+        assert_eq!((fetch.uid, fetch.size, fetch.body), (Some(9), Some(44), None));
+        assert_eq!(fetch.header.as_deref(), Some(&b"Subject: x\r\n\r\n"[..]));
+        let fields = "* 4 FETCH (BODY[HEADER.FIELDS (TO \"X-Y\")] \"To: a\" UID 9)";
+        let Some(Response::Fetch(fetch)) = parsed(fields) else { panic!() };
+        assert_eq!((fetch.uid, fetch.header.as_deref()), (Some(9), Some(&b"To: a"[..])));
     }
 
     #[test]

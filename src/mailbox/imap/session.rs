@@ -26,6 +26,8 @@ pub(in crate::mailbox) struct Session {
     exists: u32,
     /// True if more messages came than were there when the folder was listed.
     has_news: bool,
+    /// Whether SEARCH found what it had to find; absent: not tried.
+    pub(super) can_search: Option<bool>,
 }
 
 /// A folder that was opened.
@@ -73,6 +75,7 @@ impl Session {
             literal_cap: options.message_bytes,
             exists: 0,
             has_news: false,
+            can_search: None,
         };
         session.wire.begin_command();
         let greeting = match session.response().await? {
@@ -207,7 +210,7 @@ impl Session {
     // ---- Commands ----
 
     /// Sends a command; returns its tag.
-    async fn send(&mut self, command: &[u8]) -> Result<String, Fault> {
+    pub(super) async fn send(&mut self, command: &[u8]) -> Result<String, Fault> {
         self.number += 1;
         let tag = format!("M{}", self.number);
         self.wire.begin_command();
@@ -241,7 +244,7 @@ impl Session {
     }
 
     /// Runs a command that must succeed.
-    async fn ok(&mut self, name: &'static str, command: String) -> Result<Answer, Fault> {
+    pub(super) async fn ok(&mut self, name: &'static str, command: String) -> Result<Answer, Fault> {
         let answer = self.run(command).await?;
         if answer.status == Status::Ok { Ok(answer) } else { Err(refused(name, answer)) }
     }
@@ -269,7 +272,7 @@ impl Session {
     }
 
     /// Looks at what comes beside what was asked for.
-    fn passed_over(&mut self, response: Response) -> Result<(), Fault> {
+    pub(super) fn passed_over(&mut self, response: Response) -> Result<(), Fault> {
         match response {
             Response::Status(answer) if answer.status == Status::Bye => {
                 Err(Fault::Closed(Said(Some(answer.text))))
@@ -483,7 +486,7 @@ impl Session {
     // ---- Responses ----
 
     /// Reads one response whole.
-    async fn response(&mut self) -> Result<Response, Fault> {
+    pub(super) async fn response(&mut self) -> Result<Response, Fault> {
         let mut pieces = Vec::new();
         let (mut text_bytes, mut literal_bytes) = (0_usize, 0_u64);
         loop {
@@ -535,7 +538,7 @@ fn show(response: &Response) -> String {
 }
 
 /// Appends an argument: quoted where it is short and plain, else as a literal, which begins a new part.
-fn argument(parts: &mut Vec<Vec<u8>>, text: &str) {
+pub(super) fn argument(parts: &mut Vec<Vec<u8>>, text: &str) {
     let is_plain = text.len() <= 1_000 && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let Some(last) = parts.last_mut() else { return };
     if is_plain {

@@ -32,6 +32,42 @@ fn flush(out: &mut String, shifted: &mut Vec<u8>) {
     }
 }
 
+/// Reads a name from the wire. What is no modified UTF-7 stays as it is: some servers send UTF-8, or worse.
+pub(super) fn decode(name: &str) -> String {
+    let mut out = String::new();
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        let Some((coded, behind)) = after.split_once('-') else {
+            out.push('&');
+            rest = after;
+            continue;
+        };
+        match shifted(coded) {
+            Some(text) => out.push_str(&text),
+            None => {
+                out.push('&');
+                out.push_str(coded);
+                out.push('-');
+            }
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The text of one shift; `&-` is the sign itself.
+fn shifted(coded: &str) -> Option<String> {
+    if coded.is_empty() {
+        return Some("&".to_owned());
+    }
+    let bytes = BASE64_NOPAD.decode(coded.replace(',', "/").as_bytes()).ok()?;
+    let (pairs, []) = bytes.as_chunks::<2>() else { return None };
+    let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    String::from_utf16(&units).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +84,10 @@ mod tests {
         ];
         for (name, want) in cases {
             assert_eq!(encode(name), want, "{name}");
+            assert_eq!(decode(want), name, "{name}");
+        }
+        for odd in ["&", "a&b", "&!-", "&AA-", "Entwürfe", "&2D0-"] {
+            assert_eq!(decode(odd), odd);
         }
     }
 }

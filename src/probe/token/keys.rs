@@ -115,6 +115,11 @@ impl KeyRing {
         self.signer.id
     }
 
+    /// The ids of all keys, the signing one first.
+    pub fn key_ids(&self) -> impl Iterator<Item = u8> {
+        self.keys().map(|key| key.id)
+    }
+
     /// All keys, the signing one first.
     fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.signer).chain(&self.older)

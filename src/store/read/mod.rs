@@ -35,12 +35,13 @@ use rusqlite::Connection;
 use super::{
     DueReflection, DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredReflection,
     StoredVerification, UnclaimedDomain, Verification, WatchedDomain, authentication as queue, database, dns,
-    domain, mailbox, raw, reflect, source_name, unclaimed, upkeep, verify,
+    domain, mailbox, mailbox_arrival, raw, reflect, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::{DomainName, MessageId};
-use crate::mailbox::{FolderKey, FolderState};
+use crate::mailbox::{ArrivalKey, Due, FolderKey, FolderState};
+use crate::probe::lifecycle::Seen;
 use crate::probe::token::KeyRing;
 use crate::probe::watched::{Judged, Watched};
 use crate::sources::{Places, Senders};
@@ -279,6 +280,22 @@ impl Reader {
     /// The folders of mailboxes that were ever looked at.
     pub fn mailbox_folders(&self) -> Result<Vec<MailboxFolder>, StoreError> {
         self.consistently(mailbox::list)
+    }
+
+    /// True if a watcher saw this arrival before.
+    pub fn knows_arrival(&self, key: &ArrivalKey) -> Result<bool, StoreError> {
+        mailbox_arrival::knows(&self.connection, key)
+    }
+
+    /// Arrivals of an account that are to be looked for again now, the longest due first, at most
+    /// [`crate::limits::MAILBOX_CHECKS`].
+    pub fn due_arrivals(&self, account: &str, now: Timestamp) -> Result<Vec<Due>, StoreError> {
+        self.consistently(|connection| mailbox_arrival::due(connection, account, now))
+    }
+
+    /// What a watcher saw of the arrival that is this message; nothing for other mail.
+    pub fn watched_arrival(&self, message: MessageId) -> Result<Option<Seen>, StoreError> {
+        mailbox_arrival::seen(&self.connection, message)
     }
 
     /// What happened to the records of watched domains, the newest first. The result asked for is a happening.

@@ -18,10 +18,12 @@ const COLUMNS: &str = "SELECT t.name, c.name, c.type = 'TEXT', c.pk, EXISTS (
         WHERE l.\"unique\" = 1 AND i.name = c.name)
     FROM sqlite_schema AS t, pragma_table_info(t.name) AS c
     WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY t.name, c.cid";
-const MAILBOXES: &str =
-    "SELECT DISTINCT account FROM mailbox_folder UNION SELECT DISTINCT account FROM mailbox_message";
+const MAILBOXES: &str = "SELECT account FROM mailbox_folder UNION SELECT account FROM mailbox_message
+    UNION SELECT account FROM mailbox_arrival UNION SELECT account FROM mailbox_stand";
 const DELETE_FOLDERS: &str = "DELETE FROM mailbox_folder WHERE account = $1";
 const DELETE_WAITING: &str = "DELETE FROM mailbox_message WHERE account = $1";
+const DELETE_ARRIVALS: &str = "DELETE FROM mailbox_arrival WHERE account = $1";
+const DELETE_STANDS: &str = "DELETE FROM mailbox_stand WHERE account = $1";
 
 /// What stands in the place of a name.
 const ERASED: &str = "erased";
@@ -266,7 +268,7 @@ pub(super) fn accounts(reader: &Reader, names: &Names) -> Result<Vec<String>, St
 
 /// Forgets how far a mailbox was read.
 pub(super) fn forget_account(work: &Work<'_>, account: &str) -> Result<(), StoreError> {
-    for sql in [DELETE_FOLDERS, DELETE_WAITING] {
+    for sql in [DELETE_FOLDERS, DELETE_WAITING, DELETE_ARRIVALS, DELETE_STANDS] {
         work.connection.prepare_cached(sql)?.execute([account])?;
     }
     Ok(())

@@ -29,6 +29,8 @@ const CHILDREN: &str =
 const DELETE_MESSAGE: &str = "DELETE FROM message WHERE message_id = $1";
 const DELETE_STEPS: &str = "DELETE FROM probe_step WHERE token = $1";
 const DELETE_ATTEMPTS: &str = "DELETE FROM probe_attempt WHERE token = $1";
+const DELETE_STANDS: &str = "DELETE FROM mailbox_stand WHERE token = $1";
+const DELETE_WATCHED: &str = "DELETE FROM mailbox_arrival WHERE token = $1";
 const DELETE_EVENTS: &str = "DELETE FROM probe_event WHERE token = $1";
 const DELETE_VERDICTS: &str = "DELETE FROM probe_verdict WHERE token = $1";
 const DELETE_REFLECTION: &str = "DELETE FROM reflect WHERE token = $1";
@@ -139,9 +141,16 @@ pub(super) fn remove_message(
 
 /// Removes a probe with all that is known of it.
 pub(super) fn remove_probe(work: &mut Work<'_>, token: &str) -> Result<(), StoreError> {
-    for sql in
-        [DELETE_STEPS, DELETE_ATTEMPTS, DELETE_EVENTS, DELETE_VERDICTS, DELETE_REFLECTION, DELETE_PROBE]
-    {
+    for sql in [
+        DELETE_STEPS,
+        DELETE_ATTEMPTS,
+        DELETE_EVENTS,
+        DELETE_VERDICTS,
+        DELETE_REFLECTION,
+        DELETE_STANDS,
+        DELETE_WATCHED,
+        DELETE_PROBE,
+    ] {
         work.connection.prepare_cached(sql)?.execute([token])?;
     }
     Ok(())

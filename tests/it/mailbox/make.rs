@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use mailsonde::clock;
 use mailsonde::daemon::keys;
 use mailsonde::daemon::mailbox::StoreKeeper;
 use mailsonde::limits;
 use mailsonde::mailbox::{
-    After, Credentials, Fault, MailboxKind, MailboxOptions, MailboxTls, Pass, Timeouts, pass,
+    After, Aim, Credentials, Fault, MailboxKind, MailboxOptions, MailboxTls, Pass, Source, SpamFolder,
+    Timeouts, WatchOptions, look_once, pass,
 };
+use mailsonde::probe::lifecycle::{Event, MailPlace, Seen, What};
+use mailsonde::probe::token::{KeyRing, Kind, TokenTexts};
 use mailsonde::store::Store;
 use mailsonde::summary::Query;
 use mailsonde::tls_client::Verify;
@@ -87,6 +91,112 @@ impl Kept {
         let sum = |of: fn(&mailsonde::mailbox::FolderPass) -> u64| pass.folders.iter().map(of).sum();
         (sum(|folder| folder.found), sum(|folder| folder.read), sum(|folder| folder.duplicates))
     }
+}
+
+/// A probe of a store, as a mail.
+pub(super) struct Probe {
+    pub(super) name: String,
+    pub(super) texts: TokenTexts,
+    /// When its token was made, milliseconds.
+    pub(super) made_at_ms: i64,
+    pub(super) mail: Vec<u8>,
+}
+
+impl Kept {
+    /// The keys of its tokens.
+    pub(super) fn ring(&self) -> KeyRing {
+        keys::load_or_create(self.store.path()).unwrap()
+    }
+
+    /// A probe that was sent a minute ago; `hop` is the id in the field of the last host that took it.
+    pub(super) fn probe(&self, counter: u32, hop: &str) -> Probe {
+        let ring = self.ring();
+        let made_at = clock::Timestamp::from_seconds(clock::now().seconds() - 60);
+        let token = ring.mint(Kind::Probe, 1, made_at, counter);
+        let texts = ring.texts(&token).unwrap();
+        let mail = format!(
+            "Received: from relay.example by mx.example with ESMTPS id {hop};\r\n\tFri, 06 Mar 2026 12:00:00 +0000\r\n\
+             From: probe@probe.example\r\nTo: them@example.net\r\nSubject: Weekly numbers [{}]\r\n\
+             Message-ID: <{}@probe.example>\r\nX-Mailsonde-Probe: v=1; t={}; r=hq\r\n\
+             Auto-Submitted: auto-generated\r\n\r\nHello.\r\n-- {} --\r\n",
+            texts.subject, texts.message_id, texts.header, texts.body
+        );
+        let name = texts.name().to_owned();
+        Probe { name, texts, made_at_ms: made_at.ms(), mail: mail.into_bytes() }
+    }
+
+    /// One look for our own messages.
+    pub(super) fn look(&self, options: &WatchOptions) -> (Pass, Result<(), Fault>) {
+        let credentials = Credentials::Password(PASSWORD.to_owned());
+        runtime().block_on(look_once(options, &self.ring(), Some(&credentials), &self.keeper))
+    }
+
+    /// One look that must go well; gives what was found in each folder: ours, and of these known already.
+    #[track_caller]
+    pub(super) fn seen(&self, options: &WatchOptions) -> Vec<(String, u64, u64)> {
+        let (pass, result) = self.look(options);
+        assert_eq!(result, Ok(()), "{pass:?}");
+        let faults: Vec<_> = pass.folders.iter().filter_map(|folder| folder.fault.clone()).collect();
+        assert_eq!(faults, Vec::<String>::new());
+        pass.folders.into_iter().map(|folder| (folder.folder, folder.found, folder.duplicates)).collect()
+    }
+
+    /// What happened to a probe; nothing if the store does not know it.
+    pub(super) fn events(&self, probe: &Probe) -> Vec<Event> {
+        self.store.flush().unwrap();
+        let found = self.store.reader().unwrap().probe(&probe.name, clock::now());
+        found.map(|found| found.events).unwrap_or_default()
+    }
+
+    /// The same in words: `arrived inbox INBOX`.
+    pub(super) fn told(&self, probe: &Probe) -> Vec<String> {
+        let say = |event: &Event| match &event.what {
+            What::Arrived { seen, is_timed, .. } => {
+                assert!(*is_timed, "{event:?}");
+                assert_eq!(seen.watcher.as_deref(), Some("mailbox/test"));
+                format!("arrived {} {}", seen.place.as_str(), seen.folder.as_deref().unwrap_or_default())
+            }
+            What::Moved { watcher, place, folder } => {
+                assert_eq!(watcher, "mailbox/test");
+                format!("moved {} {folder}", place.as_str())
+            }
+            other => other.as_str().to_owned(),
+        };
+        self.events(probe).iter().map(say).collect()
+    }
+
+    /// What was seen of the first arrival of a probe.
+    pub(super) fn arrival(&self, probe: &Probe) -> (Seen, i64) {
+        let events = self.events(probe);
+        let found = events.iter().find_map(|event| match &event.what {
+            What::Arrived { seen, .. } => Some((seen.clone(), event.at.ms())),
+            _ => None,
+        });
+        let (seen, at) = found.unwrap_or_else(|| panic!("no arrival: {events:?}"));
+        assert_ne!(seen.place, MailPlace::Sink);
+        (seen, at)
+    }
+}
+
+/// A watcher of probes in the account of [`options`]; looks again at once.
+pub(super) fn watching(port: u16) -> WatchOptions {
+    WatchOptions {
+        name: "test".to_owned(),
+        source: Source::Account(Box::new(options(port))),
+        aim: Aim::Arrivals {
+            spam: SpamFolder::Auto,
+            other: vec!["Archive".to_owned()],
+            recheck: [1, 2, 3].map(Duration::from_millis).to_vec(),
+        },
+        inbox: vec!["INBOX".to_owned()],
+        poll: Duration::from_secs(3_600),
+        message_bytes: limits::MESSAGE_BYTES,
+    }
+}
+
+/// A watcher of bounces in the same account.
+pub(super) fn catching(options: MailboxOptions) -> WatchOptions {
+    WatchOptions { source: Source::Account(Box::new(options)), aim: Aim::Bounces, ..watching(0) }
 }
 
 /// A runtime for one call.

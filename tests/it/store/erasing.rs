@@ -87,7 +87,7 @@ fn name_her_everywhere(path: &Path) -> usize {
             connection.execute(&sql, []).unwrap();
         }
     }
-    let account = "INSERT INTO mailbox_folder VALUES ('imap://jane.doe@sender.example@imap.example', 'INBOX', 1, 5, NULL, NULL)";
+    let account = "INSERT INTO mailbox_folder VALUES ('imap://jane.doe@sender.example@imap.example', 'INBOX', 1, 5, NULL, NULL, NULL)";
     connection.execute(account, []).unwrap();
     count
 }

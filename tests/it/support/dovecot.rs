@@ -96,7 +96,8 @@ impl Dovecot {
         let mut text = format!(
             "base_dir = {base}/run\nstate_dir = {base}/state\nlog_path = {base}/log\nprotocols = imap pop3\n\
              listen = 127.0.0.1\nssl = yes\nssl_cert = <{base}/cert.pem\nssl_key = <{base}/key.pem\n\
-             mail_location = maildir:~/Maildir\ndisable_plaintext_auth = no\nauth_mechanisms = plain login\n\
+             mail_location = maildir:~/Maildir\nnamespace inbox {{\n  inbox = yes\n  mailbox Verdacht {{\n    \
+             special_use = \\Junk\n  }}\n}}\ndisable_plaintext_auth = no\nauth_mechanisms = plain login\n\
              first_valid_uid = 1\nmailbox_idle_check_interval = 1s\n\
              passdb {{\n  driver = static\n  args = password={PASSWORD}\n}}\n\
              userdb {{\n  driver = static\n  args = uid={NOBODY} gid={NOBODY} home={base}/mail/%u allow_all_users=yes\n}}\n\
@@ -156,21 +157,28 @@ impl Dovecot {
 
     /// Delivers a mail as a delivery agent does: written in `tmp`, renamed to `new`.
     pub(crate) fn deliver(&self, user: &str, mail: &[u8]) {
+        self.deliver_in(user, "", mail);
+    }
+
+    /// The same into a folder, as its Maildir names it: `.Junk`; the inbox is empty. Returns the file's name.
+    pub(crate) fn deliver_in(&self, user: &str, folder: &str, mail: &[u8]) -> String {
         let maildir = self.maildir(user);
+        let inner = maildir.join(folder);
         for part in ["tmp", "new", "cur"] {
-            std::fs::create_dir_all(maildir.join(part)).unwrap();
+            std::fs::create_dir_all(inner.join(part)).unwrap();
         }
-        for path in [maildir.parent().unwrap().to_owned(), maildir.clone()]
+        for path in [maildir.parent().unwrap().to_owned(), maildir, inner.clone()]
             .into_iter()
-            .chain(["tmp", "new", "cur"].map(|part| maildir.join(part)))
+            .chain(["tmp", "new", "cur"].map(|part| inner.join(part)))
         {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
         let number = self.delivered.fetch_add(1, Ordering::SeqCst);
         let name = format!("{}.M{number}.test", 1_772_323_200 + number);
-        std::fs::write(maildir.join("tmp").join(&name), mail).unwrap();
-        chown(maildir.join("tmp").join(&name), Some(NOBODY), Some(NOBODY)).unwrap();
-        std::fs::rename(maildir.join("tmp").join(&name), maildir.join("new").join(&name)).unwrap();
+        std::fs::write(inner.join("tmp").join(&name), mail).unwrap();
+        chown(inner.join("tmp").join(&name), Some(NOBODY), Some(NOBODY)).unwrap();
+        std::fs::rename(inner.join("tmp").join(&name), inner.join("new").join(&name)).unwrap();
+        name
     }
 
     /// The files of a folder of a user, without those of Dovecot.
