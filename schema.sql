@@ -644,7 +644,9 @@ CREATE TABLE probe (
     destination      TEXT,                 -- domain of the recipient
     header_message_id TEXT,                -- its Message-ID field
     size_bytes       INTEGER,              -- of the message as sent
+    message_sha256   BLOB,                 -- SHA-256 of the message as sent: a retry must be the same
     is_dkim_signed   INTEGER NOT NULL,     -- 1: with a key of ours
+    is_in_maintenance INTEGER NOT NULL,    -- 1: its route was under maintenance: it is no alarm
     mx_host          TEXT,                 -- the MX host for which it was made; NULL: any
     expectation      TEXT NOT NULL,        -- arrives | stopped | bounces | arrives-failing-spf | arrives-failing-dkim |
                                            -- not-unmarked-in-inbox
@@ -678,6 +680,7 @@ CREATE TABLE probe (
 CREATE INDEX probe_sent ON probe (sent_at_ms, state);
 CREATE INDEX probe_route ON probe (route, sent_at_ms);
 CREATE INDEX probe_drill ON probe (sent_at_ms) WHERE kind = 'drill';
+CREATE INDEX probe_deferred ON probe (sent_at_ms) WHERE state = 'deferred';
 CREATE INDEX probe_open ON probe (deadline_ms) WHERE deadline_ms IS NOT NULL;
 CREATE INDEX probe_message ON probe (header_message_id) WHERE header_message_id IS NOT NULL;
 
@@ -825,6 +828,51 @@ CREATE TABLE watched_event (
     message_id    INTEGER,             -- the first wrong mail
     text          TEXT NOT NULL,       -- in words
     PRIMARY KEY (name, wrong, opened_at_ms)
+) STRICT, WITHOUT ROWID;
+
+-- One row: one series of scheduled probes, a profile of a route with an interval, and how far it came. When its slots lie
+-- follows from its names and its interval (src/probe/schedule.rs).
+CREATE TABLE probe_series (
+    route          TEXT NOT NULL,      -- name of the route; with the MX host and family where each is one of its own
+    series         TEXT NOT NULL,      -- the profile, or `in-turn` for those that share the interval of the route
+    first_at_ms    INTEGER NOT NULL,   -- when it was first scheduled: it begins at half its rate
+    done_until_ms  INTEGER,            -- slots up to here were sent or missed; NULL: it is not configured any more
+    quick_left     INTEGER NOT NULL,   -- quick probes that are still to come after a bad one
+    quick_at_ms    INTEGER,            -- when the next one is due
+    is_armed       INTEGER NOT NULL,   -- 1: a bad probe makes quick ones
+    PRIMARY KEY (route, series)
+) STRICT, WITHOUT ROWID;
+
+-- One row: scheduled probes that were not sent: there is no data of them. Runs that follow each other are one row.
+CREATE TABLE probe_missed (
+    route     TEXT NOT NULL,
+    series    TEXT NOT NULL,           -- as in probe_series
+    from_ms   INTEGER NOT NULL,        -- when the first one was due
+    to_ms     INTEGER NOT NULL,        -- when the last one was due
+    runs      INTEGER NOT NULL,        -- how many
+    because   TEXT NOT NULL,           -- off | asleep | clock-set | late | busy | backed-off | capped | stopped | no-leave |
+                                       -- fault
+    reason    TEXT,                    -- in words, where there is more to say
+    PRIMARY KEY (route, series, from_ms)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX probe_missed_to ON probe_missed (to_ms);
+
+-- One row: one route that keeps still, or kept still and has had no accepted probe since: the far end named policy or
+-- reputation.
+CREATE TABLE probe_back_off (
+    route     TEXT PRIMARY KEY,
+    step      INTEGER NOT NULL,        -- how often in a row: an hour, then twice as long each time
+    since_ms  INTEGER NOT NULL,        -- when the last such reply came
+    until_ms  INTEGER NOT NULL,        -- until when nothing is sent
+    reason    TEXT NOT NULL            -- the reply
+) STRICT, WITHOUT ROWID;
+
+-- One row: one destination that put a probe off and then took it.
+CREATE TABLE probe_greylist (
+    destination TEXT PRIMARY KEY,      -- the recipient's domain
+    delay_ms    INTEGER NOT NULL,      -- from the first attempt to the one that was taken, of the last such probe
+    at_ms       INTEGER NOT NULL       -- when that was
 ) STRICT, WITHOUT ROWID;
 
 -- ---- Mailboxes -----------------------------------------------------------------------------------

@@ -132,9 +132,94 @@ pub fn instant() -> Instant {
     std::time::Instant::now()
 }
 
+/// The clocks of the machine at one instant, to notice that the wall clock was set or that the machine slept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The monotonic clock, which stands still while the machine sleeps.
+    pub monotonic: Instant,
+    /// Time since the machine started, sleep included; `None` where the system does not tell.
+    pub since_boot: Option<Duration>,
+}
+
+impl Clocks {
+    /// Reads all of them.
+    pub fn read() -> Self {
+        Self { wall: now(), monotonic: instant(), since_boot: since_boot() }
+    }
+}
+
+/// What the wall clock did that time alone does not explain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// How much further it went than the monotonic clock, milliseconds; negative: it was set back.
+    pub ms: i64,
+    /// True if most of it was sleep of the machine.
+    pub is_sleep: bool,
+}
+
+/// The jump between two readings, if there was one of at least `least`.
+///
+/// A clock that is slewed into step, as NTP does, does not jump.
+pub fn jump(before: &Clocks, after: &Clocks, least: Duration) -> Option<Jump> {
+    let whole = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+    let awake = whole(after.monotonic.saturating_duration_since(before.monotonic));
+    let ms = after.wall.ms_since(before.wall).saturating_sub(awake);
+    if ms.unsigned_abs() < u64::try_from(least.as_millis()).unwrap_or(u64::MAX) {
+        return None;
+    }
+    let slept = match (before.since_boot, after.since_boot) {
+        (Some(before), Some(after)) => whole(after.saturating_sub(before)).saturating_sub(awake),
+        _ => 0,
+    };
+    Some(Jump { ms, is_sleep: ms > 0 && slept > ms / 2 })
+}
+
+/// Time since the machine started, sleep included.
+#[cfg(target_os = "linux")]
+fn since_boot() -> Option<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// Other systems tell it in other ways.
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Option<Duration> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sleep_and_a_clock_that_is_set() {
+        let before = Clocks::read();
+        let reading = |wall: i64, monotonic: u64, boot: Option<u64>| Clocks {
+            wall: Timestamp::from_ms(before.wall.ms() + wall),
+            monotonic: before.monotonic + Duration::from_millis(monotonic),
+            since_boot: boot.map(|ms| before.since_boot.unwrap_or_default() + Duration::from_millis(ms)),
+        };
+        let is = |ms, is_sleep| Some(Jump { ms, is_sleep });
+        let cases = [
+            (reading(1_000, 1_000, Some(1_000)), None),
+            (reading(2_999, 1_000, Some(1_000)), None),
+            (reading(3_000, 1_000, Some(1_000)), is(2_000, false)),
+            (reading(-1_000, 1_000, Some(1_000)), is(-2_000, false)),
+            (reading(3_601_000, 1_000, Some(3_601_000)), is(3_600_000, true)),
+            // Asleep for an hour and set forward by ten.
+            (reading(39_601_000, 1_000, Some(3_601_000)), is(39_600_000, false)),
+            // A process that was stopped, or had no processor, for an hour: no clock jumped.
+            (reading(3_600_000, 3_600_000, Some(3_600_000)), None),
+            (reading(3_601_000, 1_000, None), is(3_600_000, false)),
+        ];
+        for (after, want) in cases {
+            assert_eq!(jump(&before, &after, Duration::from_secs(2)), want, "{after:?}");
+        }
+        let since_boot = Clocks::read().since_boot;
+        assert!(!cfg!(target_os = "linux") || since_boot >= before.since_boot && since_boot.is_some());
+    }
 
     #[test]
     fn days_and_text() {

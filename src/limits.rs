@@ -362,8 +362,26 @@ pub const PROBE_PORT25_ADDRESSES: usize = 4;
 pub const SLO_WINDOW: Duration = Duration::from_secs(28 * 24 * 3_600);
 /// How long a probe that is made to be stopped is waited for, unless configured.
 pub const PROBE_NEGATIVE_WITHIN: Duration = Duration::from_secs(600);
+/// Value of a header field that a user adds to probes, bytes: one line (RFC 5322 §2.1.1) with its name.
+pub const PROBE_HEADER_VALUE_BYTES: usize = 900;
+/// Probes that the schedule hands over at one time, and of those how many to one sender: a server that keeps its clients
+/// waiting must not keep the probes of others waiting too.
+pub const PROBES_AT_ONCE: (usize, usize) = (512, 128);
+/// Probes of the schedule whose fate is waited for in memory, to send quick ones after a bad one.
+pub const PROBES_FOLLOWED: usize = 50_000;
+/// Latencies of a route from which on is learned when its probes are overdue, and how many of the last are looked at.
+pub const PROBE_LATENCIES: (u32, u32) = (48, 500);
+/// Least and most that is learned.
+pub const PROBE_OVERDUE_LEARNED: (Duration, Duration) =
+    (Duration::from_secs(120), Duration::from_secs(15 * 60));
+/// Least difference of wall and monotonic clock that is taken for sleep or a clock that was set.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(2);
+/// From one look for the MX hosts of a domain, each a route of its own, to the next.
+pub const PROBE_MX_EVERY: Duration = Duration::from_secs(3_600);
+/// The same after DNS did not answer.
+pub const PROBE_MX_AGAIN: Duration = Duration::from_secs(300);
 /// Shortest interval of a schedule of probes.
-pub const PROBE_EVERY_LEAST: Duration = Duration::from_secs(10);
+pub const PROBE_EVERY_LEAST: Duration = Duration::from_secs(1);
 /// How long a new series of probes is sent at half its rate: receivers distrust who starts at once.
 pub const PROBE_HALF_RATE: Duration = Duration::from_secs(7 * 86_400);
 /// How late a probe of the schedule may be sent, at most half its interval; later it is missed.

@@ -27,9 +27,14 @@ pub(crate) fn cpu_seconds(id: u32) -> Result<f64> {
 
 /// Resident bytes of a process.
 pub(crate) fn resident_bytes(id: u32) -> Result<u64> {
+    status_bytes(id, "VmRSS:")
+}
+
+/// A line of what the system says of a process, bytes.
+pub(crate) fn status_bytes(id: u32, name: &'static str) -> Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kib: u64 = line.split_ascii_whitespace().next().context("VmRSS")?.parse()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
+    let kib: u64 = line.split_ascii_whitespace().next().context(name)?.parse()?;
     Ok(kib * 1_024)
 }
 

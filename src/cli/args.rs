@@ -261,8 +261,10 @@ pub enum ProbeCommand {
 Examples:
   mailsonde probe send hq
   mailsonde probe send hq --wait 2m --format json
+  mailsonde probe send hq --profile attach:5MiB --count 3 --wait
 
-Exit code 1 if the probe was refused, is in doubt or, with --wait, did not arrive.")]
+Exit code 0 if the probe was taken and, with --wait, became what it should; 1 if not; 2 if it may not be
+sent as it is configured; 3 if it cannot be sent now.")]
     Send(ProbeSendArguments),
     /// The probes sent, the newest first
     #[command(after_help = "\
@@ -324,9 +326,18 @@ pub struct ProbePlanArguments {
 pub struct ProbeSendArguments {
     /// The route, as named in the configuration
     pub route: String,
-    /// Wait this long for its arrival, such as 30s or 2m
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// Wait for its arrival, this long at most: 30s, 2m [without a value: 2m]
+    #[arg(long, value_name = "DURATION", value_parser = duration, num_args = 0..=1, default_missing_value = "2m")]
     pub wait: Option<std::time::Duration>,
+    /// What it is made of, in place of the first profile of its route
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Send so many, one after the other
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub count: u16,
+    /// Send although the look at ourselves found what receivers take offence at
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// `probe show`.

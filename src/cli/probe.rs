@@ -2,127 +2,46 @@
 
 mod look;
 mod plan;
-
-pub use look::CHECKED;
-pub use plan::PLAN;
+mod routes;
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::cli::args::{
-    FilterArguments, Format, ProbePlanArguments, ProbeRoutesArguments, ProbeSendArguments,
-    ProbeShowArguments, View,
+    FilterArguments, Format, ProbePlanArguments, ProbeSendArguments, ProbeShowArguments, View,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::cli::report::{Printer, Question};
 use crate::cli::setup::expect::with_nothing_stored;
 use crate::clock::{self, Timestamp};
-use crate::config::{RouteSettings, SenderTls};
-use crate::daemon::keys;
-use crate::daemon::probe::send_probe;
+use crate::daemon::probe::{Asked, NotSent, Sending, send_probe};
+use crate::daemon::{dns, keys};
 use crate::mail::MessageId;
+use crate::probe::compose::Profile;
 use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What};
+use crate::probe::schedule::Because;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
 use crate::store::{Store, StoreError, StoredMx, StoredProbe};
+use crate::summary::{Period, Query};
 
-/// The columns of `probe routes`.
-pub static ROUTES: &[Column<RouteSettings>] = &[
-    Column::new("route", "route", Kind::Text, Show::Whole, "Its name in the configuration.", |row| {
-        Value::text(Some(&row.name))
-    }),
-    Column::new("sender", "sender", Kind::Text, Show::Spare(2, 0), "The name of its sender.", |row| {
-        Value::text(Some(&row.sender.name))
-    }),
-    Column::new(
-        "host",
-        "host",
-        Kind::Text,
-        Show::Cut(12),
-        "The server that takes its probes; null: the MX hosts of the recipient.",
-        |row| Value::text(Some(row.sender.host.as_str()).filter(|host| !host.is_empty())),
-    ),
-    Column::new("port", "port", Kind::Count("port"), Show::Whole, "Its port.", |row| {
-        Value::Count(row.sender.port.into())
-    }),
-    Column::new(
-        "tls",
-        "tls",
-        Kind::Text,
-        Show::Spare(1, 0),
-        "`starttls-required`, `implicit`, `starttls-if-offered` or `none`.",
-        |row| {
-            Value::Text(Cow::Borrowed(match row.sender.tls {
-                SenderTls::Implicit => "implicit",
-                SenderTls::StartTlsRequired => "starttls-required",
-                SenderTls::StartTlsIfOffered => "starttls-if-offered",
-                SenderTls::None => "none",
-            }))
-        },
-    ),
-    Column::new("to", "to", Kind::Text, Show::Cut(16), "The recipient, with `{token}`.", |row| {
-        Value::text(Some(&row.to))
-    }),
-    Column::new("from", "from", Kind::Text, Show::Spare(4, 16), "The sender's address.", |row| {
-        Value::Text(Cow::Owned(row.from.to_string()))
-    }),
-    Column::new("profile", "profile", Kind::Text, Show::Spare(3, 0), "What its probes are made of.", |row| {
-        let profiles: Vec<String> = row.profiles.iter().map(|one| one.profile.to_string()).collect();
-        Value::Text(Cow::Owned(profiles.join(", ")))
-    }),
-    Column::new(
-        "lost_after_seconds",
-        "lost after s",
-        Kind::Count("seconds"),
-        Show::Spare(5, 0),
-        "How long until a probe counts as lost.",
-        |row| Value::Count(row.lost_after.as_secs()),
-    ),
-];
+pub use look::CHECKED;
+pub use plan::PLAN;
+pub use routes::{ROUTES, RouteRow, routes};
 
 /// Says what the schedule can detect.
 pub fn plan(context: &Context, arguments: &ProbePlanArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     plan::run(context, arguments, out)
 }
 
-/// Lists the routes of the configuration, or checks them.
-pub fn routes(
-    context: &Context,
-    arguments: &ProbeRoutesArguments,
-    out: &mut dyn Write,
-) -> Result<Exit, Failure> {
-    if arguments.check {
-        return look::check(context, arguments, out);
-    }
-    let settings = context.settings()?;
-    let names = || settings.routes.iter().map(|route| route.name.as_str());
-    for name in &arguments.routes {
-        settings.route(name).ok_or_else(|| unknown_word("route", name, names()))?;
-    }
-    let is_meant =
-        |route: &&RouteSettings| arguments.routes.is_empty() || arguments.routes.contains(&route.name);
-    let routes: Vec<RouteSettings> = settings.routes.iter().filter(is_meant).cloned().collect();
-    let head = Head { view: "routes", title: "Routes of probes", is_timeless: true, ..Head::default() };
-    let mut sheet = Sheet::of_rows(head, ROUTES, &routes);
-    if settings.routes.is_empty() {
-        sheet
-            .notes
-            .push("the configuration has no [route.NAME]; `mailsonde config example` shows one".to_owned());
-    }
-    if let Some(keys) = keys::load_existing(&settings.store_path)? {
-        sheet.notes.push(look::installation_note(&keys.installation_id()));
-    }
-    context.output.print(&sheet, &TimeZone::UTC, out)?;
-    Ok(Exit::Fine)
-}
-
-/// Sends one probe, waits for it if asked to, and shows what is known of it.
+/// Sends probes of a route, waits for them if asked to, and shows what is known of them.
 ///
-/// Findings if it was not accepted or, where it is waited for, did not arrive. Errors: no such route, a
-/// password that cannot be read, the store.
+/// Findings if one was not taken or, where it is waited for, did not become what it should. Errors: no such route or
+/// profile, a probe that may not be sent or cannot be, the store.
 pub fn send(context: &Context, arguments: &ProbeSendArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
     let (settings, store) = context.open_store()?;
     let Some(route) = settings.route(&arguments.route) else {
@@ -135,35 +54,78 @@ pub fn send(context: &Context, arguments: &ProbeSendArguments, out: &mut dyn Wri
         let names = settings.routes.iter().map(|route| route.name.as_str());
         return Err(unknown_word("route", &arguments.route, names));
     };
+    let profile = match &arguments.profile {
+        Some(text) => Profile::parse(text)
+            .map_err(|error| Failure::usage(error.to_string(), "for example `--profile plain`"))?,
+        None => route.profile(),
+    };
     let keys = keys::load_or_create(store.path())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::run(format!("cannot start the runtime: {error}")))?;
-    let own_name = settings.receiver.host_name.as_deref();
-    let sent = runtime.block_on(send_probe(&store, &keys, route, own_name))?;
-    let state = wait_for(&store, &sent.token, arguments.wait)?;
-    store.close();
-    show(context, &ProbeShowArguments { token: sent.token }, out)?;
-    let is_good = match arguments.wait {
-        Some(_) => matches!(state, State::Arrived | State::Late | State::Delivered | State::AsExpected),
-        None => matches!(
-            state,
-            State::Accepted
-                | State::Arrived
-                | State::Late
-                | State::Delivered
-                | State::Delayed
-                | State::AsExpected
-        ),
-    };
+    let dns = dns::connect(&settings.dns)?;
+    let sending = Sending::new(store.clone(), keys, Arc::new(settings.clone()), &dns, arguments.force);
+    let began = clock::now();
+    let mut tokens = Vec::new();
+    for _ in 0..arguments.count {
+        let asked = Asked::by_hand(profile);
+        match runtime.block_on(send_probe(&sending, route, asked)) {
+            Ok(sent) => tokens.push(sent.token),
+            // What was sent before is in the store and waited for by whoever looks.
+            Err(error) => return Err(not_sent(error, tokens.len())),
+        }
+    }
+    let deadline = clock::instant() + arguments.wait.unwrap_or_default();
+    let mut is_good = true;
+    for token in &tokens {
+        let state = wait_for(&store, token, deadline)?;
+        is_good &= is_as_it_should_be(state, arguments.wait.is_some());
+    }
+    match tokens.as_slice() {
+        [token] => {
+            store.close();
+            show(context, &ProbeShowArguments { token: token.clone() }, out)?;
+        }
+        _ => {
+            let query =
+                Query { period: Period { since_ms: Some(began.ms()), until_ms: None }, ..Query::default() };
+            let mut rows = store.reader()?.probes(&query, clock::now())?.rows;
+            rows.retain(|row| tokens.contains(&row.token));
+            rows.sort_by_key(|row| row.sent_at);
+            store.close();
+            let head = Head { view: "probes", title: "Probes sent", is_timeless: true, ..Head::default() };
+            context.output.print(&Sheet::of_rows(head, views::PROBES, &rows), &TimeZone::UTC, out)?;
+        }
+    }
     Ok(Exit::findings_if(!is_good))
 }
 
-/// Waits until time alone can no longer change the probe's state, at most so long. Returns its state.
-fn wait_for(store: &Store, token: &str, longest: Option<Duration>) -> Result<State, Failure> {
+/// True if a probe is where it should be: at its end where it was waited for, else on its way.
+const fn is_as_it_should_be(state: State, was_waited_for: bool) -> bool {
+    match state {
+        State::Arrived | State::Late | State::Delivered | State::AsExpected => true,
+        State::Accepted | State::InTransit | State::Delayed | State::Held => !was_waited_for,
+        _ => false,
+    }
+}
+
+/// Why a probe was not sent, and what to do.
+fn not_sent(error: NotSent, sent_before: usize) -> Failure {
+    let before = if sent_before > 0 { format!(" ({sent_before} were sent before)") } else { String::new() };
+    let text = format!("not sent: {}{before}", error.text);
+    match error.because {
+        Because::NoLeave => Failure::usage(text, error.mend.unwrap_or_default()),
+        _ => match error.mend {
+            Some(mend) => Failure::run(text).hint(mend),
+            None => Failure::run(text),
+        },
+    }
+}
+
+/// Waits until time alone can no longer change the probe's state, at most until then. Returns its state.
+fn wait_for(store: &Store, token: &str, deadline: clock::Instant) -> Result<State, Failure> {
     let reader = store.reader()?;
-    let deadline = clock::instant() + longest.unwrap_or_default();
     loop {
         let state = reader.probe(token, clock::now())?.verdict.state;
         if !state.is_open() || clock::instant() >= deadline {

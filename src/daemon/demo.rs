@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 
 use crate::config::ZoneSource;
 use crate::config::settings::{ListenerSettings, RouteSettings, SenderSettings, SenderTls, Settings};
-use crate::daemon::probe::send_probe;
+use crate::daemon::probe::{Asked, Sending, send_probe};
 use crate::daemon::recipients::Recipients;
 use crate::daemon::serve::{Service, bind};
 use crate::daemon::{keys, options};
@@ -120,8 +120,10 @@ pub async fn run(folder: &Path, say: &mut dyn FnMut(&str)) -> anyhow::Result<Dem
         route("refused", sink, "nobody@mailsonde.test")?,
         route("lossy", lossy, "probe+{token}@mailsonde.test")?,
     ];
+    let sending =
+        Sending::new(service.store().clone(), ring, Arc::new(settings.clone()), service.dns(), false);
     for route in &settings.routes {
-        let sent = send_probe(service.store(), &ring, route, Some("mx.mailsonde.test")).await?;
+        let sent = send_probe(&sending, route, Asked::by_hand(route.profile())).await?;
         let fate = match sent.hand_over.outcome.what() {
             What::Accepted(reason) => format!("accepted, {reason}"),
             What::Refused(reason) => format!("refused, {reason}"),

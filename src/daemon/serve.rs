@@ -13,6 +13,8 @@ use crate::daemon::dns::{self, Dns};
 use crate::daemon::dns_means::Means;
 use crate::daemon::inbox::StoreInbox;
 use crate::daemon::ingest::{Bell, Ingest};
+use crate::daemon::probe::Sending;
+use crate::daemon::probe::schedule::Scheduler;
 use crate::daemon::reflect::Reflector;
 use crate::daemon::upkeep::Upkeep;
 use crate::daemon::verify::{self, Verifier};
@@ -33,6 +35,7 @@ pub struct Service {
     addresses: Vec<SocketAddr>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     verifier: Option<Verifier>,
+    scheduler: Option<Scheduler>,
     dns: Dns,
 }
 
@@ -182,6 +185,12 @@ impl Service {
             };
             Verifier::start(store.clone(), Arc::clone(&dns.resolver), options)
         });
+        let scheduler = if settings.probes.enabled {
+            let sending = Sending::new(store.clone(), ring.clone(), Arc::new(settings.clone()), &dns, false);
+            Some(Scheduler::start(sending, settings)?)
+        } else {
+            None
+        };
         let upkeep = Upkeep::start(store.clone(), ring.clone(), settings.retention.for_store())
             .context("cannot start the thread that removes what is old")?;
         let reflecting = reflect::routes(settings);
@@ -194,7 +203,8 @@ impl Service {
             .name("ingest".to_owned())
             .spawn(move || ingest.run())
             .context("cannot start the reading thread")?;
-        Ok(Self { store, bell, ingest: Some(ingest), upkeep, tls, sinks, addresses, tasks, verifier, dns })
+        let ingest = Some(ingest);
+        Ok(Self { store, bell, ingest, upkeep, tls, sinks, addresses, tasks, verifier, scheduler, dns })
     }
 
     /// The store.
@@ -228,6 +238,8 @@ impl Service {
         for task in &self.tasks {
             task.abort();
         }
+        // Nothing new is sent; what is under way may end while the sessions do.
+        let scheduler = self.scheduler.take().map(|scheduler| tokio::spawn(scheduler.stop(grace)));
         for (handle, _) in &self.sinks {
             handle.stop(grace);
         }
@@ -237,6 +249,11 @@ impl Service {
                 Ok(Err(error)) => tracing::error!(%error, "receiver failed"),
                 Err(error) => tracing::error!(%error, "receiver ended"),
             }
+        }
+        if let Some(scheduler) = scheduler
+            && let Err(error) = scheduler.await
+        {
+            tracing::error!(%error, "the schedule of probes did not stop");
         }
         if let Some(verifier) = self.verifier.take() {
             verifier.stop().await;

@@ -19,7 +19,6 @@
 //! handled are not handled again; back by more, the series begins anew at the new time, since silence until the clock
 //! has caught up would be worse than one probe too many.
 
-mod maintenance;
 mod retry;
 
 use std::time::Duration;
@@ -27,7 +26,6 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::limits;
 
-pub use maintenance::{Window, is_within};
 pub use retry::{BackOff, back_off, backs_off_until, next_retry};
 
 // ---- What is asked ----
@@ -53,6 +51,11 @@ impl Series {
         let every_ms = ms(every.max(limits::PROBE_EVERY_LEAST));
         let jitter_ms = every_ms / 100 * i64::from(jitter_percent.min(90));
         Self { every_ms, jitter_ms, half_rate, seed: seed_of(route, profile) }
+    }
+
+    /// The same interval, jitter and begin for another profile or route.
+    pub fn for_other(&self, route: &str, profile: &str) -> Self {
+        Self { seed: seed_of(route, profile), ..self.clone() }
     }
 
     /// Its interval.
@@ -82,6 +85,12 @@ impl Series {
     /// True if a slot is left out because the series is new.
     fn is_left_out(&self, slot: i64, first_at: Timestamp) -> bool {
         slot.rem_euclid(2) == 1 && self.slot_at(slot) < first_at.after(self.half_rate)
+    }
+
+    /// The number of a slot among those that are not left out: neighbours have neighbouring numbers.
+    fn turn(&self, slot: i64, first_at: Timestamp) -> u64 {
+        let is_halved = self.slot_at(slot) < first_at.after(self.half_rate);
+        (if is_halved { slot.div_euclid(2) } else { slot }).unsigned_abs()
     }
 
     /// The first slot after `after` that is not left out.
@@ -261,6 +270,8 @@ pub struct Run {
     pub due_at: Timestamp,
     /// True if it is one of the quick ones after a bad probe.
     pub is_quick: bool,
+    /// Counts the runs of the series: which of several profiles has its turn.
+    pub turn: u64,
 }
 
 /// What is to be done for a series at one instant.
@@ -312,7 +323,7 @@ pub fn look(series: &Series, memory: Memory, awake: Awake, now: Timestamp) -> Lo
             continue;
         }
         memory.done_until = at;
-        break Ok(Run { due_at, is_quick: false });
+        break Ok(Run { due_at, is_quick: false, turn: series.turn(slot, memory.first_at) });
     };
     let (run, next_at) = match run {
         Ok(run) => {
@@ -337,7 +348,9 @@ fn quick(series: &Series, memory: &mut Memory, grace: i64, now: Timestamp) -> Op
     let left = memory.quick.left.saturating_sub(1);
     let at = (left > 0).then(|| now.after(quick_gap(series.every())));
     memory.quick = Quick { left, at, ..memory.quick };
-    Some(Run { due_at, is_quick: true })
+    // The profile of the slot before it.
+    let slot = series.first_after(memory.done_until).saturating_sub(1);
+    Some(Run { due_at, is_quick: true, turn: series.turn(slot, memory.first_at) })
 }
 
 /// The pause before a quick probe: a tenth of the interval, within [`limits::PROBE_QUICK_GAP`].

@@ -36,6 +36,7 @@ mod record;
 mod reflect;
 mod reprocess;
 mod rollup;
+mod schedule;
 mod source;
 mod source_name;
 mod tls;
@@ -82,6 +83,7 @@ pub use reading::{
 };
 pub use reflect::{DueReflection, ReadReflection, StoredReflection};
 pub use reprocess::ReprocessFilter;
+pub use schedule::{DeferredProbe, MissedRuns, ScheduleNote, SeriesKey, StoredBackOff};
 pub use source_name::SourceName;
 pub use unclaimed::UnclaimedDomain;
 pub use upkeep::{BackupReport, ErasePlan, EraseTarget, Erased, NamingText, Pruned, Retention};
@@ -377,6 +379,60 @@ impl Store {
     /// Writes down who did what; waits for the commit. What is to be seen only after that, is shown after that.
     pub fn audit(&self, what: &'static str, who: &str, detail: &str) -> Result<(), StoreError> {
         audit::write(&self.writer, what, who, detail)
+    }
+
+    /// As [`Self::begin_probe`], with notes of the schedule in the same transaction and without waiting: `done` runs on
+    /// the writer's thread after the COMMIT returned. Blocks only while too much is queued.
+    pub fn begin_probe_with(
+        &self,
+        notes: Vec<ScheduleNote>,
+        probe: NewProbe,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        schedule::begin(&self.writer, notes, probe, Box::new(done))
+    }
+
+    /// Notes that another attempt to send a probe begins, if the last one was put off and `attempts` is their number:
+    /// else somebody else tried it meanwhile, and `done` gets `Contradiction`. As [`Self::begin_probe_with`].
+    pub fn begin_retry(
+        &self,
+        token: &str,
+        attempts: u32,
+        at: Timestamp,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        schedule::begin_retry(&self.writer, token, attempts, at, Box::new(done))
+    }
+
+    /// As [`Self::finish_probe`] without waiting, like [`Self::begin_probe_with`].
+    pub fn finish_probe_then(
+        &self,
+        token: &str,
+        hand_over: HandOver,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        schedule::finish(&self.writer, token, hand_over, Box::new(done))
+    }
+
+    /// As [`Self::note_probe`] without waiting, like [`Self::begin_probe_with`].
+    pub fn note_probe_then(
+        &self,
+        token: &str,
+        event: Event,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        schedule::happen(&self.writer, token, event, Box::new(done))
+    }
+
+    /// Queues notes of the schedule of probes; `done` runs on the writer's thread after the COMMIT returned.
+    ///
+    /// Blocks only while too much is queued.
+    pub fn note_schedule(
+        &self,
+        notes: Vec<ScheduleNote>,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        schedule::note(&self.writer, notes, Box::new(done))
     }
 
     /// Keeps a new probe and that its sending begins; waits for the commit. Nothing may leave before.

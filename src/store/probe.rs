@@ -35,10 +35,11 @@ use verdict::settle;
 const INSERT: &str =
     "INSERT INTO probe (token, route, route_number, kind, profile, template_version, mail_from,
     rcpt_to, destination, header_message_id, size_bytes, is_dkim_signed, mx_host, expectation, within_ms,
-    overdue_after_ms, lost_after_ms, eyes, has_bounce_path, planned_at_ms, sent_at_ms, judged_at_ms, state,
+    overdue_after_ms, lost_after_ms, eyes, has_bounce_path, planned_at_ms, sent_at_ms, judged_at_ms,
+    message_sha256, is_in_maintenance, state,
     duplicates, replays, contradicts_reply, is_bounced_too, has_clock_step, rev)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21,
-    'planned', 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21, $22,
+    $23, 'planned', 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
     addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id,
     mx_host, mta_sts, dane, mx)
@@ -84,6 +85,8 @@ pub struct NewProbe {
     pub destination: Option<String>,
     /// Bytes of the message as sent.
     pub size_bytes: u64,
+    /// SHA-256 of the message as sent: a retry must be the same.
+    pub message_sha256: [u8; 32],
     /// True if it is signed with a key of ours.
     pub is_dkim_signed: bool,
     /// The MX host for which it is made; `None`: any.
@@ -104,6 +107,8 @@ pub struct NewProbe {
     pub planned_at: Option<Timestamp>,
     /// When the first attempt begins.
     pub sent_at: Timestamp,
+    /// True if its route is under maintenance: it is no alarm then.
+    pub is_in_maintenance: bool,
 }
 
 impl NewProbe {
@@ -132,6 +137,8 @@ impl NewProbe {
             has_bounce_path: true,
             planned_at: None,
             sent_at,
+            message_sha256: super::sha256(&planned.message.bytes),
+            is_in_maintenance: false,
         }
     }
 }
@@ -208,36 +215,45 @@ pub(super) fn begin(writer: &Writer, probe: NewProbe) -> Result<(), StoreError> 
 
 /// Writes a new probe with its first event.
 fn begin_with(writer: &Writer, probe: NewProbe, event: Event) -> Result<(), StoreError> {
-    writer.run(move |work| {
-        let written = insert(work, &probe)?;
-        if !written {
-            return Err(StoreError::Contradiction(format!("probe {} is there already", probe.token)));
-        }
-        insert_event(work, &probe.token, &event)?;
-        settle(work, &probe.token, event.at)
-    })
+    writer.run(move |work| begin_in(work, &probe, &event))
+}
+
+/// Writes a new probe with its first event, within the open transaction.
+pub(super) fn begin_in(work: &Work<'_>, probe: &NewProbe, event: &Event) -> Result<(), StoreError> {
+    let written = insert(work, probe)?;
+    if !written {
+        return Err(StoreError::Contradiction(format!("probe {} is there already", probe.token)));
+    }
+    insert_event(work, &probe.token, event)?;
+    settle(work, &probe.token, event.at)
 }
 
 /// Writes one thing that happened to a probe that is there; waits for the commit.
 pub(super) fn happen(writer: &Writer, token: &str, event: Event) -> Result<(), StoreError> {
     let token = token.to_owned();
-    writer.run(move |work| {
-        require(work, &token)?;
-        insert_event(work, &token, &event)?;
-        settle(work, &token, event.at)
-    })
+    writer.run(move |work| happen_in(work, &token, &event))
+}
+
+/// Writes one thing that happened to a probe, within the open transaction.
+pub(super) fn happen_in(work: &Work<'_>, token: &str, event: &Event) -> Result<(), StoreError> {
+    require(work, token)?;
+    insert_event(work, token, event)?;
+    settle(work, token, event.at)
 }
 
 /// Writes how an attempt went; waits for the commit.
 pub(super) fn finish(writer: &Writer, token: &str, hand_over: HandOver) -> Result<(), StoreError> {
     let token = token.to_owned();
-    writer.run(move |work| {
-        require(work, &token)?;
-        let event = Event { at: hand_over.ended_at, what: hand_over.outcome.what() };
-        insert_event(work, &token, &event)?;
-        insert_attempt(work, &token, &hand_over)?;
-        settle(work, &token, event.at)
-    })
+    writer.run(move |work| finish_in(work, &token, &hand_over))
+}
+
+/// Writes how an attempt went, within the open transaction.
+pub(super) fn finish_in(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<(), StoreError> {
+    require(work, token)?;
+    let event = Event { at: hand_over.ended_at, what: hand_over.outcome.what() };
+    insert_event(work, token, &event)?;
+    insert_attempt(work, token, hand_over)?;
+    settle(work, token, event.at)
 }
 
 /// As [`begin`], within the open transaction: with its first event, which is not always its sending.
@@ -355,6 +371,8 @@ fn insert(work: &Work<'_>, probe: &NewProbe) -> Result<bool, StoreError> {
         probe.has_bounce_path,
         probe.planned_at.map(Timestamp::ms),
         probe.sent_at.ms(),
+        probe.message_sha256,
+        probe.is_in_maintenance,
     ])?;
     Ok(written == 1)
 }
@@ -385,6 +403,8 @@ fn insert_unknown(work: &Work<'_>, token: &str, clear: &Token) -> Result<(), Sto
         false,
         none,
         clear.made_at().ms(),
+        none,
+        false,
     ])?;
     Ok(())
 }

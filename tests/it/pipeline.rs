@@ -578,7 +578,7 @@ fn a_full_disk_is_temporary() {
 /// Writes a configuration with routes to `server` beside its own and returns its name.
 fn routes_to(server: &Server, routes: &[(&str, &str)]) -> String {
     let mut text = format!(
-        "[store]\npath = \"mailsonde.db\"\n[sender.own]\nhost = \"127.0.0.1\"\nport = {}\n\
+        "[store]\npath = \"mailsonde.db\"\n[[domain]]\nname = \"example.com\"\n[sender.own]\nhost = \"127.0.0.1\"\nport = {}\n\
          tls = \"starttls-if-offered\"\naccept_any_certificate = true\n",
         server.smtp.port()
     );

@@ -13,6 +13,10 @@ mod submit;
 #[cfg(test)]
 mod direct;
 
+/// The schedule at work.
+#[cfg(test)]
+mod scheduled;
+
 /// Probes in the store.
 #[cfg(test)]
 mod stored;

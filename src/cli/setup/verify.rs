@@ -15,8 +15,8 @@ use crate::cli::dns::wait;
 use crate::cli::exit::{Exit, Failure, unknown_word};
 use crate::clock;
 use crate::config::{RouteSettings, Settings};
-use crate::daemon::probe::send_probe;
-use crate::daemon::{keys, options};
+use crate::daemon::probe::{Asked, Sending, send_probe};
+use crate::daemon::{dns, keys, options};
 use crate::dns::{Answers, Name, Question, RecordType, Resolve};
 use crate::dns_health::addresses::Reach;
 use crate::dns_health::facts::StartTls;
@@ -363,8 +363,10 @@ fn mail(
     }
     let (_, store) = context.open_store()?;
     let keys = keys::load_or_create(store.path())?;
-    let own_name = settings.receiver.host_name.as_deref();
-    let sent = wait(send_probe(&store, &keys, route, own_name))??;
+    let sending =
+        Sending::new(store.clone(), keys, Arc::new(settings.clone()), &dns::connect(&settings.dns)?, false);
+    let asked = Asked::by_hand(route.profile());
+    let sent = wait(send_probe(&sending, route, asked))?.map_err(Failure::run)?;
     let by = format!("route {} by {}", route.name, route.sender.target());
     let reader = store.reader()?;
     let deadline = clock::instant() + longest;

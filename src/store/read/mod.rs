@@ -26,6 +26,7 @@ mod trace;
 mod unreadable;
 mod watched;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,15 +34,17 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{
-    DueReflection, DueVerification, ErasePlan, EraseTarget, MailboxFolder, Raw, StoreError, StoredReflection,
-    StoredVerification, UnclaimedDomain, Verification, WatchedDomain, authentication as queue, database, dns,
-    domain, mailbox, mailbox_arrival, raw, reflect, source_name, unclaimed, upkeep, verify,
+    DeferredProbe, DueReflection, DueVerification, ErasePlan, EraseTarget, MailboxFolder, MissedRuns, Raw,
+    SeriesKey, StoreError, StoredBackOff, StoredReflection, StoredVerification, UnclaimedDomain,
+    Verification, WatchedDomain, authentication as queue, database, dns, domain, mailbox, mailbox_arrival,
+    raw, reflect, schedule, source_name, unclaimed, upkeep, verify,
 };
 use crate::clock::{Day, Timestamp};
 use crate::dns_health::reported::{KnownRecords, Reported, SeenSignature};
 use crate::mail::{DomainName, MessageId};
 use crate::mailbox::{ArrivalKey, Due, FolderKey, FolderState};
-use crate::probe::lifecycle::Seen;
+use crate::probe::lifecycle::{MailPlace, Seen, State};
+use crate::probe::schedule::Memory;
 use crate::probe::token::KeyRing;
 use crate::probe::watched::{Judged, Watched};
 use crate::sources::{Places, Senders};
@@ -150,6 +153,41 @@ impl Reader {
     /// The probes that went out from an instant on, the oldest first.
     pub fn probes_sent_since(&self, from: Timestamp) -> Result<Vec<SentProbe>, StoreError> {
         sent::sent_since(&self.connection, from)
+    }
+
+    /// How far each series of scheduled probes came; false for one that is not configured any more.
+    pub fn probe_series(&self) -> Result<BTreeMap<SeriesKey, (Memory, bool)>, StoreError> {
+        schedule::series(&self.connection)
+    }
+
+    /// State and place of a probe as they were judged last; `None` if there is no such probe.
+    pub fn probe_state(&self, token: &str) -> Result<Option<(State, Option<MailPlace>)>, StoreError> {
+        schedule::state(&self.connection, token)
+    }
+
+    /// The probes sent since an instant that were put off last, the oldest first.
+    pub fn deferred_probes(&self, since: Timestamp) -> Result<Vec<DeferredProbe>, StoreError> {
+        schedule::deferred(&self.connection, since)
+    }
+
+    /// How long nineteen of twenty of the last probes of a route took; `None` while too few are known.
+    pub fn probe_latency_p95(&self, route: &str) -> Result<Option<Duration>, StoreError> {
+        schedule::latency_p95(&self.connection, route)
+    }
+
+    /// The runs of the schedule from an instant to before another of which there is no data, in the order of time.
+    pub fn missed_probes(&self, from: Timestamp, to: Timestamp) -> Result<Vec<MissedRuns>, StoreError> {
+        schedule::missed(&self.connection, from, to)
+    }
+
+    /// The routes that keep still, or have had no accepted probe since they did.
+    pub fn probe_back_offs(&self) -> Result<Vec<StoredBackOff>, StoreError> {
+        schedule::back_offs(&self.connection)
+    }
+
+    /// The destinations that put probes off before they took them, and for how long the last one.
+    pub fn greylisted(&self) -> Result<BTreeMap<String, Duration>, StoreError> {
+        schedule::greylisted(&self.connection)
     }
 
     /// A row a domain, source, signer and campaign of which somebody complained, the most complaints first.

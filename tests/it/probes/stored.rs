@@ -73,6 +73,8 @@ impl Fixture {
             has_bounce_path: true,
             planned_at: None,
             sent_at: at(after),
+            message_sha256: [0; 32],
+            is_in_maintenance: false,
         };
         self.store.begin_probe(probe).unwrap();
         token
