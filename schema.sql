@@ -672,6 +672,7 @@ CREATE TABLE probe (
     contradicts_reply INTEGER NOT NULL,    -- 1: it arrived although it was refused, put off or sent back
     is_bounced_too   INTEGER NOT NULL,     -- 1: it arrived and came back
     has_clock_step   INTEGER NOT NULL,     -- 1: our own clock was set, or we slept, while it was under way
+    is_reordered     INTEGER NOT NULL,     -- 1: a younger one of its route and profile surely arrived before it
     rev              INTEGER NOT NULL,     -- verdicts in probe_verdict
     judged_at_ms     INTEGER NOT NULL,     -- the time as of which it was judged
     deadline_ms      INTEGER               -- when time alone changes its state; NULL: never again

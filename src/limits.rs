@@ -327,6 +327,13 @@ pub const PROBE_LOST_AFTER: Duration = Duration::from_secs(24 * 3_600);
 pub const PROBE_OVERDUE_AFTER: Duration = Duration::from_secs(120);
 /// How soon a probe is judged again whose verdict waits for the next look of a watcher.
 pub const PROBE_RECHECK: Duration = Duration::from_secs(10);
+/// By how much a probe must have been sent later than another so that the other is told as overtaken: mail of one moment
+/// has no order.
+pub const PROBE_OVERTAKES: Duration = Duration::from_secs(60);
+/// Probes that are found by one recipient, Message-ID or queue id.
+pub const PROBES_FOUND: u32 = 100;
+/// Probes, the newest ones, that `db verify` judges anew.
+pub const PROBES_VERIFIED: u32 = 100_000;
 /// Probes that are judged again in one transaction because their time came.
 pub const PROBES_SETTLED: u32 = 200;
 /// How long a probe is waited for after a host said that it is delayed, at most: hosts give up after four to five

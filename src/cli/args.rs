@@ -270,12 +270,14 @@ sent as it is configured; 3 if it cannot be sent now.")]
     #[command(after_help = "\
 Examples:
   mailsonde probe list --since 1d
-  mailsonde probe list --result lost --limit 20")]
-    List(FilterArguments),
+  mailsonde probe list --route hq --state lost --limit 20")]
+    List(Box<ProbeListArguments>),
     /// Everything known of one probe
     #[command(after_help = "\
 Examples:
-  mailsonde probe show mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2")]
+  mailsonde probe show mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2
+  mailsonde probe show '<mfhqmqy4gpvai5zhsjgf5fvtha754ibxs2@probe.example.com>'
+  mailsonde probe show 49WyBc05CF                    by the far end's queue id")]
     Show(ProbeShowArguments),
     /// The routes of the configuration, or what stands in their way
     #[command(after_help = "\
@@ -340,10 +342,24 @@ pub struct ProbeSendArguments {
     pub force: bool,
 }
 
+/// `probe list`.
+#[derive(Debug, Clone, Args)]
+pub struct ProbeListArguments {
+    /// The filters of all views.
+    #[command(flatten)]
+    pub filter: FilterArguments,
+    /// Probes of this route
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
+    /// Probes in this state, as `lost` or `unobserved`
+    #[arg(long, value_name = "STATE", conflicts_with = "result")]
+    pub state: Option<String>,
+}
+
 /// `probe show`.
 #[derive(Debug, Clone, Args)]
 pub struct ProbeShowArguments {
-    /// The token of the probe
+    /// Its token, recipient, Message-ID, or queue id at the far end
     pub token: String,
 }
 

@@ -62,6 +62,7 @@ pub static VERIFY_TOTALS: &[Column<Verification>] = &[
     Column::total("rollup_rows", Kind::Count("rows"), "Rows of roll-ups compared.", |found| {
         Value::Count(found.rollup_rows)
     }),
+    Column::total("probes", Kind::Count("probes"), "Probes judged anew.", |found| Value::Count(found.probes)),
     Column::total("differences", Kind::Count("differences"), "Differences found.", |found| {
         Value::Count(u64::try_from(found.differences.len()).unwrap_or(u64::MAX))
     }),

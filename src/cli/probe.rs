@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::cli::args::{
-    FilterArguments, Format, ProbePlanArguments, ProbeSendArguments, ProbeShowArguments, View,
+    Format, ProbeListArguments, ProbePlanArguments, ProbeSendArguments, ProbeShowArguments, View,
 };
 use crate::cli::context::Context;
 use crate::cli::exit::{Exit, Failure, unknown_word};
@@ -23,10 +23,10 @@ use crate::daemon::probe::{Asked, NotSent, Sending, send_probe};
 use crate::daemon::{dns, keys};
 use crate::mail::MessageId;
 use crate::probe::compose::Profile;
-use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What};
+use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What, unused};
 use crate::probe::schedule::Because;
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, views};
-use crate::store::{Store, StoreError, StoredMx, StoredProbe};
+use crate::store::{Reader, Store, StoredMx, StoredProbe, StoredVerdict};
 use crate::summary::{Period, Query};
 
 pub use look::CHECKED;
@@ -136,8 +136,11 @@ fn wait_for(store: &Store, token: &str, deadline: clock::Instant) -> Result<Stat
 }
 
 /// Lists the probes sent, the newest first.
-pub fn list(context: &Context, filter: &FilterArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let question = Question::of(context, View::ProbeList, filter)?;
+pub fn list(context: &Context, arguments: &ProbeListArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
+    let mut filter = arguments.filter.clone();
+    filter.result = filter.result.or_else(|| arguments.state.clone());
+    let mut question = Question::of(context, View::ProbeList, &filter)?;
+    question.query.route.clone_from(&arguments.route);
     let reader = context.open_reader()?;
     let answer = reader.probes(&question.query, context.now)?;
     let guide = if reader.is_empty()? { with_nothing_stored(&context.settings()?) } else { Vec::new() };
@@ -168,7 +171,7 @@ pub static HAPPENINGS: &[Column<Happening>] = &[
         "what",
         Kind::Text,
         Show::Whole,
-        "`planned`, `sending`, `accepted`, `refused`, `deferred`, `given_up`, `in_doubt`, `cancelled`, `arrived`, `replayed`, `moved`, `vanished`, `bounced`, `delayed`, `held`, `relayed`, `expanded`, `delivered`, `clock`, or a phase of the dialogue.",
+        "`planned`, `sending`, `accepted`, `refused`, `deferred`, `given_up`, `in_doubt`, `cancelled`, `arrived`, `replayed`, `moved`, `vanished`, `bounced`, `delayed`, `held`, `relayed`, `expanded`, `delivered`, `clock`, `verdict` (as it stood since then), `eye` (when a watcher looked), `mx`, or a phase of the dialogue.",
         |row| Value::text(Some(&row.what)),
     ),
     Column::new(
@@ -219,6 +222,42 @@ pub static FACTS: &[Column<StoredProbe>] = &[
     Column::total("latency_ms", Kind::Milliseconds, "From `sent_at` to `arrived_at`.", |probe| {
         Value::integer(probe.verdict.latency.map(|latency| latency.ms))
     }),
+    Column::total(
+        "latency_error_ms",
+        Kind::Milliseconds,
+        "Half the width of what is possible; 0 where one clock saw both ends.",
+        |probe| Value::integer(probe.verdict.latency.map(|latency| latency.error_ms)),
+    ),
+    Column::total("place", Kind::Text, "Where it arrived, as in `probes`.", |probe| {
+        Value::text(probe.verdict.place.map(MailPlace::as_str))
+    }),
+    Column::total(
+        "moved_to",
+        Kind::Text,
+        "Where it lay at the last look, if elsewhere; or `gone`.",
+        |probe| {
+            let place = probe.verdict.moved_to.map(MailPlace::as_str);
+            Value::text(if probe.verdict.is_gone { Some("gone") } else { place })
+        },
+    ),
+    Column::total("expectation", Kind::Text, "What should become of it.", |probe| {
+        Value::Text(Cow::Borrowed(probe.expectation.as_str()))
+    }),
+    Column::total(
+        "microsoft",
+        Kind::Text,
+        "The status of Microsoft's message trace that comes nearest; null where it has none.",
+        |probe| Value::text(probe.verdict.state.microsoft(is_in_spam(probe))),
+    ),
+    Column::total(
+        "google",
+        Kind::Text,
+        "The word of Google's e-mail log search that comes nearest; null where it has none.",
+        |probe| Value::text(probe.verdict.state.google(is_in_spam(probe))),
+    ),
+    Column::total("overdue_at", Kind::Instant, "When it is or was overdue, if nothing comes.", |probe| {
+        Value::instant(probe.verdict.overdue_at)
+    }),
     Column::total("lost_at", Kind::Instant, "When it is or was lost, if nothing comes.", |probe| {
         Value::instant(probe.verdict.lost_at)
     }),
@@ -232,6 +271,11 @@ pub static FACTS: &[Column<StoredProbe>] = &[
         |probe| Value::Count(probe.verdict.replays),
     ),
 ];
+
+/// True if it arrived in the folder for spam.
+fn is_in_spam(probe: &StoredProbe) -> bool {
+    probe.verdict.place == Some(MailPlace::Spam)
+}
 
 /// One fact for a table.
 struct Fact {
@@ -251,14 +295,9 @@ static FACT_COLUMNS: &[Column<Fact>] = &[
 
 /// Shows everything known of one probe.
 pub fn show(context: &Context, arguments: &ProbeShowArguments, out: &mut dyn Write) -> Result<Exit, Failure> {
-    let token = bare_token(&arguments.token);
-    let probe = match context.open_reader()?.probe(&token, context.now) {
-        Err(StoreError::NotFound(_)) => {
-            return Err(Failure::run(format!("no probe {token:?} in the store"))
-                .hint("`mailsonde probe list` shows the tokens"));
-        }
-        other => other?,
-    };
+    let reader = context.open_reader()?;
+    let token = find(&reader, &arguments.token)?;
+    let probe = reader.probe(&token, context.now)?;
     let happenings = happenings(&probe);
     let head = Head { view: "probe", title: "Probe", is_timeless: true, ..Head::default() };
     let zone = TimeZone::UTC;
@@ -284,9 +323,35 @@ fn bare_token(text: &str) -> String {
     local.rsplit('+').next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// Events and the steps of every attempt, in the order of time.
+/// The one probe that a text names: by token, recipient, Message-ID or queue id.
+///
+/// Errors: none, or several.
+fn find(reader: &Reader, text: &str) -> Result<String, Failure> {
+    let token = bare_token(text);
+    match reader.find_probes(&token, text.trim())?.as_slice() {
+        [] => Err(Failure::run(format!("no probe {:?} in the store", text.trim())).hint(
+            "`mailsonde probe list` shows the tokens; a recipient, Message-ID or queue id will do too",
+        )),
+        [one] => Ok(one.clone()),
+        several => {
+            let some: Vec<&str> = several.iter().take(5).map(String::as_str).collect();
+            Err(Failure::run(format!("{} probes have {:?}", several.len(), text.trim()))
+                .hint(format!("the newest of them: {}", some.join(", "))))
+        }
+    }
+}
+
+/// Events, the steps of every attempt, looks and verdicts, in the order of time.
 fn happenings(probe: &StoredProbe) -> Vec<Happening> {
     let mut all: Vec<(u8, Happening)> = probe.events.iter().map(of_event).collect();
+    for ((_, happening), why) in all.iter_mut().zip(unused(&probe.events)) {
+        if let Some(why) = why {
+            let text = happening.text.take().map(|text| format!("{text}; ")).unwrap_or_default();
+            happening.text = Some(format!("{text}not used: {why}"));
+        }
+    }
+    all.extend(probe.verdicts.iter().map(of_verdict));
+    all.extend(looks(probe).into_iter().map(|happening| (3, happening)));
     for attempt in &probe.attempts {
         let mut at = attempt.started_at;
         for step in &attempt.steps {
@@ -303,6 +368,30 @@ fn happenings(probe: &StoredProbe) -> Vec<Happening> {
     // Within one millisecond: the begin, the steps, the outcome.
     all.sort_by_key(|(rank, happening)| (happening.at, *rank));
     all.into_iter().map(|(_, happening)| happening).collect()
+}
+
+/// A verdict as it stood since then.
+fn of_verdict(verdict: &StoredVerdict) -> (u8, Happening) {
+    let place = verdict.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    let reason = verdict.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let text = Some(format!("{}{place}{reason}", verdict.state));
+    (4, Happening { at: verdict.at, what: "verdict".to_owned(), text, took_ms: None })
+}
+
+/// When its watchers were open while it was under way.
+fn looks(probe: &StoredProbe) -> Vec<Happening> {
+    let verdict = &probe.verdict;
+    let begin = verdict.sent_at.unwrap_or(probe.sent_at);
+    let end = verdict.arrived_at.or(verdict.lost_at).unwrap_or(begin.after(probe.lost_after));
+    let mut looks = Vec::new();
+    for eye in &probe.observed.eyes {
+        for span in eye.open.iter().filter(|span| span.from <= end && span.to >= begin) {
+            let text = format!("{} looked until {}", eye.name, span.to.rfc3339());
+            let (at, what) = (span.from.max(begin), "eye".to_owned());
+            looks.push(Happening { at, what, text: Some(text), took_ms: None });
+        }
+    }
+    looks
 }
 
 /// One MX host of an attempt, at the attempt's end.

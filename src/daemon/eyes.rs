@@ -71,7 +71,8 @@ fn look(store: &Store, now: Timestamp, step: Option<i64>, looks: bool) -> Result
         tracing::warn!(by_ms, "the clock was set, or the machine slept");
         store.note_clock(now, by_ms)?;
     }
-    if looks {
+    // Whoever is due is judged by a look that is newer than its deadline.
+    if looks || store.reader()?.has_due_probes(now)? {
         store.note_look(SINK_EYE, now, EVERY, None)?;
     }
     store.settle_due(now)?;

@@ -45,6 +45,7 @@ mod eyes;
 mod fold;
 mod judge;
 mod state;
+mod unused;
 
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub use eyes::{Eye, Observed, Span};
 pub use fold::{Known, step};
 pub use judge::{Latency, Verdict, judge, verdict};
 pub use state::State;
+pub use unused::unused;
 
 // ---- Events ----
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::message::json_array;
 use super::read::{count, strings};
 use super::writer::{Work, Writer};
-use super::{MessageId, StoreError, trust, unclaimed};
+use super::{MessageId, StoreError, probe, trust, unclaimed};
 use crate::authentication::evidence::{Line, SeenSelector, Words};
 use crate::clock::Timestamp;
 use crate::limits;
@@ -195,7 +195,7 @@ pub(super) fn note(
         if let Some(trust) = noted.trust {
             trust::settle(work, message, trust)?;
         }
-        Ok(())
+        probe::verified(work, message, now)
     })
 }
 

@@ -26,8 +26,8 @@ use crate::probe::token::{KeyRing, Kind, Token};
 use crate::smtp::submit::{HandOver, MxTried};
 
 pub(super) use event::{EVENTS, read_event};
-pub(super) use eye::{note_look, observed};
-pub(super) use verdict::{Stored, due, note_clock, settle_due};
+pub(super) use eye::{forget_eyes, note_look, observed};
+pub(super) use verdict::{Stored, due, note_clock, settle_due, unlike};
 
 use event::insert_event;
 use verdict::settle;
@@ -37,9 +37,9 @@ const INSERT: &str =
     rcpt_to, destination, header_message_id, size_bytes, is_dkim_signed, mx_host, expectation, within_ms,
     overdue_after_ms, lost_after_ms, eyes, has_bounce_path, planned_at_ms, sent_at_ms, judged_at_ms,
     message_sha256, is_in_maintenance, state,
-    duplicates, replays, contradicts_reply, is_bounced_too, has_clock_step, rev)
+    duplicates, replays, contradicts_reply, is_bounced_too, has_clock_step, is_reordered, rev)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $21, $22,
-    $23, 'planned', 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
+    $23, 'planned', 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
     addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id,
     mx_host, mta_sts, dane, mx)
@@ -50,6 +50,13 @@ const INSERT_STEP: &str = "INSERT INTO probe_step (token, attempt, seq, phase, s
 const IS_THERE: &str = "SELECT 1 FROM probe WHERE token = $1";
 const SIGHTINGS: &str = "SELECT COUNT(*) FROM probe_event WHERE token = $1 AND message_id IS NOT NULL";
 const TOLD_BY: &str = "SELECT token FROM probe_event WHERE message_id = $1";
+// Our own receiver is the receiver of what came to it.
+const VERIFIED: &str = "UPDATE probe_event SET
+    spf = (SELECT a.spf FROM authentication AS a WHERE a.message_id = $1),
+    dkim = (SELECT a.dkim FROM authentication AS a WHERE a.message_id = $1),
+    dmarc = (SELECT a.dmarc FROM authentication AS a WHERE a.message_id = $1)
+    WHERE message_id = $1 AND event = 'arrived' AND place = 'sink'
+    AND EXISTS (SELECT 1 FROM authentication AS a WHERE a.message_id = $1 AND a.verified_at_ms IS NOT NULL)";
 const FORGET: &str = "DELETE FROM probe_event WHERE message_id = $1";
 
 /// The name of the eye that is our own receiver.
@@ -309,6 +316,8 @@ pub(super) fn tell(
         note(work, token, clear, &Event { at: received_at, what })?;
         tokens.push(token.clone());
     }
+    // A message that is read again was verified before.
+    work.connection.prepare_cached(VERIFIED)?.execute([message.0])?;
     // Judged once all is written, so that a verdict never stands that is only half of a reading.
     tokens.sort();
     tokens.dedup();
@@ -337,6 +346,20 @@ pub(super) fn forget(work: &mut Work<'_>, message: MessageId) -> Result<Vec<Stri
         work.connection.prepare_cached(FORGET)?.execute([message.0])?;
     }
     Ok(tokens)
+}
+
+/// Notes at the arrivals of which a message tells what our own receiver found of its authentication, within the open
+/// transaction.
+pub(super) fn verified(work: &Work<'_>, message: MessageId, now: Timestamp) -> Result<(), StoreError> {
+    if work.connection.prepare_cached(VERIFIED)?.execute([message.0])? > 0 {
+        let mut statement = work.connection.prepare_cached(TOLD_BY)?;
+        let tokens =
+            statement.query_map([message.0], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+        for token in tokens {
+            settle(work, &token, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes back for good what a message told, within the open transaction: it is erased.

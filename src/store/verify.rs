@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::read::count;
 use super::record::Place;
 use super::rollup::{self, Head};
-use super::{StoreError, aggregate, one_key, tls};
+use super::{StoreError, aggregate, one_key, probe, tls};
 use crate::limits;
 use crate::summary::Trust;
 
@@ -86,6 +86,17 @@ const TLS_SUMS: &str =
     LEFT JOIN tls_policy AS c ON c.domain_id = r.domain_id AND c.day = r.day AND c.report_id = r.report_id
     WHERE r.status <> 'duplicate' GROUP BY r.domain_id, r.day, r.report_id";
 
+const SETTLED_PROBES: &str =
+    "SELECT token FROM probe WHERE deadline_ms IS NULL ORDER BY sent_at_ms DESC LIMIT $1";
+const PROBE_REVISIONS: &str =
+    "SELECT COUNT(*) FROM probe AS p WHERE p.rev <> (SELECT COUNT(*) FROM probe_verdict AS v
+    WHERE v.token = p.token) OR NOT EXISTS (SELECT 1 FROM probe_verdict AS v
+    WHERE v.token = p.token AND v.rev = p.rev AND v.state = p.state)";
+const PROBE_ORPHANS: &str = "SELECT (SELECT COUNT(*) FROM probe_event AS e
+        WHERE NOT EXISTS (SELECT 1 FROM probe AS p WHERE p.token = e.token))
+    + (SELECT COUNT(*) FROM probe_verdict AS v WHERE NOT EXISTS (SELECT 1 FROM probe AS p WHERE p.token = v.token))
+    + (SELECT COUNT(*) FROM probe_attempt AS a WHERE NOT EXISTS (SELECT 1 FROM probe AS p WHERE p.token = a.token))";
+
 /// Differences that are listed; more are counted.
 const LISTED: usize = 100;
 
@@ -98,6 +109,8 @@ pub struct Verification {
     pub records: u64,
     /// Rows of roll-ups compared.
     pub rollup_rows: u64,
+    /// Probes judged anew.
+    pub probes: u64,
     /// Every difference, in words; empty if all is well. After a hundred only their number.
     pub differences: Vec<String>,
     /// Differences found.
@@ -166,7 +179,31 @@ pub(super) fn verify(connection: &Connection) -> Result<Verification, StoreError
     }
     verify_tls(connection, &mut found)?;
     verify_keys(connection, &mut found)?;
+    verify_probes(connection, &mut found)?;
     Ok(found)
+}
+
+/// Judges the newest probes anew from their events: those whose state time changes no more. The verdict in the row must
+/// be the same.
+fn verify_probes(connection: &Connection, found: &mut Verification) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(SETTLED_PROBES)?;
+    let tokens = statement.query_map([limits::PROBES_VERIFIED], |row| row.get(0))?;
+    for token in tokens.collect::<Result<Vec<String>, _>>()? {
+        found.probes += 1;
+        if let Some(difference) = probe::unlike(connection, &token)? {
+            found.differ(format!("probe {token}: {difference}"));
+        }
+    }
+    for (sql, what) in [
+        (PROBE_REVISIONS, "probes whose state is not that of their last verdict"),
+        (PROBE_ORPHANS, "events, verdicts and attempts without their probe"),
+    ] {
+        let number: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        if number != 0 {
+            found.differ(format!("{number} {what}"));
+        }
+    }
+    Ok(())
 }
 
 /// Judges every key anew: which report counts, and with what trust.

@@ -17,6 +17,10 @@ mod direct;
 #[cfg(test)]
 mod scheduled;
 
+/// Verdicts in the store, and what changes them.
+#[cfg(test)]
+mod life;
+
 /// Probes in the store.
 #[cfg(test)]
 mod stored;

@@ -56,7 +56,9 @@ impl Eye {
     /// True if it was open in nearly all of the time; `saw_at` is a look that has no row yet.
     fn has_watched(&self, from: Timestamp, to: Timestamp, saw_at: Option<Timestamp>) -> bool {
         let mut spans = self.open.clone();
-        if let (Some(saw_at), Some(last)) = (saw_at, self.last_look())
+        let last_before = |saw_at| spans.iter().filter(|span| span.from <= saw_at).map(|span| span.to).max();
+        if let Some(saw_at) = saw_at
+            && let Some(last) = last_before(saw_at)
             && last < saw_at
             && last.after(Self::patience(self.every)) >= saw_at
         {
@@ -85,15 +87,16 @@ impl Observed {
         self.eyes.is_empty()
     }
 
-    /// True if every eye has looked at or after `at`. False without eyes.
-    pub fn has_looked_since(&self, at: Timestamp) -> bool {
-        !self.is_nobody() && self.eyes.iter().all(|eye| eye.last_look().is_some_and(|look| look >= at))
+    /// True if every eye has looked at `at` or at most `longest` after it. False without eyes.
+    pub fn has_looked_since(&self, at: Timestamp, longest: Duration) -> bool {
+        let end = at.after(longest);
+        let has_looked = |eye: &Eye| eye.open.iter().any(|span| span.to >= at && span.from <= end);
+        !self.is_nobody() && self.eyes.iter().all(has_looked)
     }
 
-    /// When the first eye counts as closed if none looks again.
-    pub fn closes_at(&self) -> Timestamp {
-        let closings = self.eyes.iter().map(Eye::closes_at);
-        closings.min().unwrap_or(Timestamp::from_ms(i64::MIN))
+    /// When each eye counts as closed if it does not look again.
+    pub fn closings(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.eyes.iter().map(Eye::closes_at)
     }
 
     /// Names of the eyes that are closed at `now`, with their last look.

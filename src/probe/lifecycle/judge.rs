@@ -314,7 +314,7 @@ impl<'k> View<'k> {
             return Judged::until(soft, state, words);
         }
         let eyes = &self.options.eyes;
-        if eyes.has_looked_since(soft) {
+        if eyes.has_looked_since(soft, limits::PROBE_DELAY) {
             let why =
                 format!("not seen within {} s after it was accepted", self.options.soft().as_secs_f64());
             return Judged::until(hard, State::Overdue, Some(why));
@@ -322,7 +322,7 @@ impl<'k> View<'k> {
         if eyes.is_nobody() {
             return Judged::until(hard, state, words);
         }
-        let again = self.now.after(limits::PROBE_RECHECK).min(hard);
+        let again = self.again().min(hard);
         match self.closed_eyes() {
             Some(why) => Judged::until(again, State::Unobserved, Some(why)),
             None => Judged::until(again, state, words),
@@ -336,12 +336,14 @@ impl<'k> View<'k> {
             let why = "nobody watches where it should arrive".to_owned();
             return Judged::settled(State::Unobserved, Some(why));
         }
-        if !eyes.has_looked_since(hard) {
-            let closed = self.closed_eyes();
-            let is_hopeless = self.now >= hard.after(limits::PROBE_DELAY);
-            let again = self.now.after(limits::PROBE_RECHECK);
-            return match closed {
-                Some(why) if is_hopeless => Judged::settled(State::Unobserved, Some(why)),
+        if !eyes.has_looked_since(hard, limits::PROBE_DELAY) {
+            if self.now >= hard.after(limits::PROBE_DELAY) {
+                let names: Vec<&str> = eyes.eyes.iter().map(|eye| eye.name.as_str()).collect();
+                let why = format!("our eyes were closed when its time was over: {}", names.join(", "));
+                return Judged::settled(State::Unobserved, Some(why));
+            }
+            let again = self.again().min(hard.after(limits::PROBE_DELAY));
+            return match self.closed_eyes() {
                 Some(why) => Judged::until(again, State::Unobserved, Some(why)),
                 // The next look decides.
                 None => Judged::until(again, before, words),
@@ -360,6 +362,17 @@ impl<'k> View<'k> {
             return Judged::settled(State::Unobserved, Some(why));
         }
         Judged::settled(State::Lost, Some(why))
+    }
+
+    /// When to judge again what waits for a look: soon, or once the next eye counts as closed.
+    fn again(&self) -> Timestamp {
+        let soon = self.now.after(limits::PROBE_RECHECK);
+        self.options
+            .eyes
+            .closings()
+            .filter(|closing| *closing > self.now)
+            .min()
+            .map_or(soon, |at| at.min(soon))
     }
 
     /// Says which eyes are closed now; `None`: all are open.
@@ -404,7 +417,12 @@ impl View<'_> {
         match judged.state {
             State::Arrived | State::Late => escaped("it arrived", judged.reason),
             State::Delivered => escaped("it was delivered", judged.reason),
-            State::InTransit => escaped("it was passed on", judged.reason),
+            // Whatever became of it afterwards.
+            State::Accepted | State::InTransit | State::Delayed | State::Lost | State::Unobserved
+                if self.known.passed_on.is_some() =>
+            {
+                escaped("it was passed on", judged.reason)
+            }
             State::Refused if self.is_mail_refused() => as_expected("refused", judged.reason),
             State::Bounced => as_expected("it came back", judged.reason),
             State::Held => as_expected("held", judged.reason),

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod histories;
+
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// Options of a probe that should arrive at our own receiver, which looked all the time.

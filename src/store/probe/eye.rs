@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::StoreError;
-use super::super::writer::Writer;
+use super::super::writer::{Work, Writer};
 use super::{duration, ms};
 use crate::clock::Timestamp;
 use crate::probe::lifecycle::{Eye, Observed, Span};
@@ -17,6 +17,15 @@ const INSERT: &str = "INSERT INTO eye (name, from_ms, to_ms, every_ms, fault) VA
 const OPEN: &str =
     "SELECT from_ms, to_ms, every_ms FROM eye WHERE name = $1 AND fault IS NULL AND to_ms >= $2
     ORDER BY from_ms";
+
+const FORGET: &str =
+    "DELETE FROM eye WHERE to_ms < $1 AND to_ms < (SELECT COALESCE(MIN(sent_at_ms), $1) FROM probe)";
+
+/// Removes looks before `before`, UTC milliseconds, that no probe rests on.
+pub(in crate::store) fn forget_eyes(work: &Work<'_>, before: i64) -> Result<(), StoreError> {
+    work.connection.prepare_cached(FORGET)?.execute([before])?;
+    Ok(())
+}
 
 /// Notes a look of an eye, or that it could not look and why; waits for the commit.
 ///

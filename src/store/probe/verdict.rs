@@ -6,7 +6,7 @@ use super::super::StoreError;
 use super::super::read::strings;
 use super::super::writer::{Work, Writer};
 use super::event::{EVENTS, insert_event, read_event};
-use super::{duration, observed};
+use super::{duration, ms, observed};
 use crate::clock::Timestamp;
 use crate::limits;
 use crate::probe::lifecycle::{self, Event, Expectation, Options, Verdict, What};
@@ -19,10 +19,21 @@ const UPDATE: &str =
     arrived_at_ms = $6, latency_ms = $7, latency_error_ms = $8, duplicates = $9, replays = $10,
     contradicts_reply = $11, is_bounced_too = $12, has_clock_step = $13, rev = $14, judged_at_ms = $15,
     deadline_ms = $16, sent_at_ms = $17 WHERE token = $18";
+// A younger one of the same route and profile that had surely arrived when this one had surely not.
+const OVERTAKEN: &str = "SELECT 1 FROM probe AS p JOIN probe AS q ON q.route = p.route
+    WHERE p.token = $1 AND q.sent_at_ms >= p.sent_at_ms + $2 AND q.sent_at_ms < p.arrived_at_ms
+    AND q.profile = p.profile AND q.arrived_at_ms < p.arrived_at_ms - 2 * p.latency_error_ms LIMIT 1";
+const SET_OVERTAKEN: &str = "UPDATE probe SET is_reordered = $1 WHERE token = $2";
+const OVERTAKES: &str = "SELECT o.token FROM probe AS p JOIN probe AS o ON o.route = p.route
+    WHERE p.token = $1 AND o.sent_at_ms <= p.sent_at_ms - $2 AND o.sent_at_ms > p.sent_at_ms - $3
+    AND o.profile = p.profile AND o.is_reordered = 0 AND o.arrived_at_ms - 2 * o.latency_error_ms > p.arrived_at_ms";
 const INSERT: &str = "INSERT INTO probe_verdict (token, rev, at_ms, state, place, reason)
     VALUES ($1, $2, $3, $4, $5, $6)";
 const DUE: &str = "SELECT token FROM probe WHERE deadline_ms <= $1 ORDER BY deadline_ms, token LIMIT $2";
 const OPEN: &str = "SELECT token FROM probe WHERE deadline_ms IS NOT NULL";
+
+const TIMES: &str =
+    "SELECT accepted_at_ms, arrived_at_ms, latency_ms, latency_error_ms FROM probe WHERE token = $1";
 
 /// What stands in `moved_to` of mail that is gone.
 const GONE: &str = "gone";
@@ -94,10 +105,45 @@ impl Stored {
     ) -> Result<Verdict, StoreError> {
         let mut statement = connection.prepare_cached(EVENTS)?;
         let events = statement.query_map([&self.token], read_event)?.collect::<Result<Vec<Event>, _>>()?;
-        let eyes = observed(connection, &self.eyes, self.sent_at)?;
+        let eyes = self.observed(connection)?;
         let options = Options { eyes, ..self.options.clone() };
         Ok(lifecycle::judge(&events, &options, now))
     }
+}
+
+impl Stored {
+    /// What its eyes saw since it was sent.
+    pub(in crate::store) fn observed(
+        &self,
+        connection: &Connection,
+    ) -> Result<lifecycle::Observed, StoreError> {
+        observed(connection, &self.eyes, self.sent_at)
+    }
+}
+
+/// Judges a probe anew whose state time changes no more, and says how the verdict in its row differs; `None`: it does not.
+pub(in crate::store) fn unlike(connection: &Connection, token: &str) -> Result<Option<String>, StoreError> {
+    let Some(stored) = Stored::read(connection, token)? else { return Ok(None) };
+    // Far beyond every deadline.
+    let verdict = stored.judge(connection, Timestamp::from_ms(i64::MAX / 2))?;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let times: (Option<i64>, Option<i64>, Option<i64>, Option<i64>) =
+        connection.prepare_cached(TIMES)?.query_row([token], read)?;
+    let place = verdict.place.map(lifecycle::MailPlace::as_str);
+    let judged = (
+        verdict.accepted_at.map(Timestamp::ms),
+        verdict.arrived_at.map(Timestamp::ms),
+        verdict.latency.map(|latency| latency.ms),
+        verdict.latency.map(|latency| latency.error_ms),
+    );
+    if verdict.state.as_str() != stored.state || place != stored.place.as_deref() {
+        let (is, says) = (verdict.state.as_str(), &stored.state);
+        return Ok(Some(format!(
+            "its row says {says} at {:?}, its events {is} at {place:?}",
+            stored.place.as_deref()
+        )));
+    }
+    Ok((judged != times).then(|| format!("its row says {times:?}, its events {judged:?}")))
 }
 
 /// Probes whose time came, with their verdicts, without writing these down.
@@ -204,6 +250,26 @@ fn write(work: &Work<'_>, stored: &Stored, now: Timestamp) -> Result<(), StoreEr
     if is_new {
         let row = (&stored.token, rev, now.ms(), state, place, &verdict.reason);
         work.connection.prepare_cached(INSERT)?.execute(row)?;
+        if verdict.arrived_at.is_some() {
+            note_order(work, &stored.token)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes whether a probe that arrived was overtaken by a younger one, and which older ones it overtook: whichever of two
+/// arrivals is told first.
+fn note_order(work: &Work<'_>, token: &str) -> Result<(), StoreError> {
+    let apart = ms(limits::PROBE_OVERTAKES);
+    let is_overtaken = work.connection.prepare_cached(OVERTAKEN)?.exists((token, apart))?;
+    work.connection.prepare_cached(SET_OVERTAKEN)?.execute((is_overtaken, token))?;
+    let older = {
+        let mut statement = work.connection.prepare_cached(OVERTAKES)?;
+        let rows = statement.query_map((token, apart, ms(limits::PROBE_DELAY)), |row| row.get(0))?;
+        rows.collect::<Result<Vec<String>, _>>()?
+    };
+    for older in older {
+        work.connection.prepare_cached(SET_OVERTAKEN)?.execute((true, older))?;
     }
     Ok(())
 }

@@ -257,6 +257,12 @@ impl Reader {
         self.consistently(|connection| probe::one(connection, token, now))
     }
 
+    /// The names of probes, the newest first: the one of the token, else those with this recipient, Message-ID (with or
+    /// without `< >`) or queue id. At most [`limits::PROBES_FOUND`].
+    pub fn find_probes(&self, token: &str, text: &str) -> Result<Vec<String>, StoreError> {
+        self.consistently(|connection| probe::find(connection, token, text))
+    }
+
     /// True if the time of a probe came by `now`: [`super::Store::settle_due`] judges it.
     pub fn has_due_probes(&self, now: Timestamp) -> Result<bool, StoreError> {
         probe::has_due(&self.connection, now)

@@ -1,5 +1,6 @@
 //! Probes as they are shown: their state judged at the time of asking.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,13 +13,13 @@ use super::below_pattern;
 use super::message::{count, strings};
 use crate::clock::Timestamp;
 use crate::limits;
-use crate::probe::lifecycle::{Event, Expectation, State, Verdict};
+use crate::probe::lifecycle::{Event, Expectation, Observed, State, Verdict};
 use crate::summary::{Answer, ProbeRow, ProbeTotals, Query};
 
 /// Probes as they were judged last, the newest first.
 const LIST: &str =
     "SELECT token, route, state, place, moved_to, sent_at_ms, accepted_at_ms, arrived_at_ms, latency_ms,
-    latency_error_ms, reason, contradicts_reply, duplicates, replays, has_clock_step
+    latency_error_ms, reason, contradicts_reply, duplicates, replays, has_clock_step, is_reordered
     FROM probe WHERE sent_at_ms >= $1 AND sent_at_ms < $2
     AND ($3 IS NULL OR destination = $3 OR destination LIKE $4 ESCAPE '!') AND ($5 IS NULL OR route = $5)
     AND ($6 IS NULL OR state = $6 OR deadline_ms <= $7) ORDER BY sent_at_ms DESC, token DESC";
@@ -31,11 +32,18 @@ const SOME_COUNTS: &str = "SELECT state, COUNT(*), MIN(sent_at_ms), MAX(sent_at_
     GROUP BY state";
 const IS_ASKED: &str = "SELECT 1 FROM probe WHERE token = $1 AND sent_at_ms >= $2 AND sent_at_ms < $3
     AND ($4 IS NULL OR destination = $4 OR destination LIKE $5 ESCAPE '!') AND ($6 IS NULL OR route = $6)";
+const IS_TOKEN: &str = "SELECT 1 FROM probe WHERE token = $1";
+const BY_MESSAGE_ID: &str =
+    "SELECT token FROM probe WHERE header_message_id = $1 ORDER BY sent_at_ms DESC, token LIMIT $2";
+const BY_QUEUE: &str = "SELECT a.token FROM probe_attempt AS a JOIN probe AS p ON p.token = a.token
+    WHERE a.queue_id = $1 ORDER BY p.sent_at_ms DESC, a.token LIMIT $2";
+const BY_RECIPIENT: &str =
+    "SELECT token FROM probe WHERE rcpt_to = $1 ORDER BY sent_at_ms DESC, token LIMIT $2";
 const HAS_DUE: &str = "SELECT 1 FROM probe WHERE deadline_ms <= $1 LIMIT 1";
 const OPEN: &str =
     "SELECT token, deadline_ms FROM probe WHERE deadline_ms > $1 ORDER BY deadline_ms, token LIMIT $2";
 const ONE: &str = "SELECT token, route, route_number, kind, profile, template_version, mail_from, rcpt_to,
-    header_message_id, sent_at_ms, lost_after_ms, expectation, eyes, planned_at_ms, size_bytes, is_dkim_signed
+    header_message_id, sent_at_ms, lost_after_ms, expectation, planned_at_ms, size_bytes, is_dkim_signed
     FROM probe WHERE token = $1";
 const VERDICTS: &str = "SELECT at_ms, state, place, reason FROM probe_verdict WHERE token = $1 ORDER BY rev";
 const ATTEMPTS: &str =
@@ -72,8 +80,8 @@ pub struct StoredProbe {
     pub lost_after: Duration,
     /// What should become of it.
     pub expectation: Expectation,
-    /// Who watches where it should arrive.
-    pub eyes: Vec<String>,
+    /// Who watches where it should arrive, and when they looked.
+    pub observed: Observed,
     /// When the schedule meant it to be sent; `None`: sent by hand.
     pub planned_at: Option<Timestamp>,
     /// Bytes of the message as sent; `None` where only the token is known.
@@ -203,6 +211,14 @@ impl<'q> Filter<'q> {
             route: query.route.as_deref(),
         }
     }
+
+    /// The statement where a route is asked for: so that its index serves.
+    fn of_route(&self, sql: &'static str) -> Cow<'static, str> {
+        match self.route {
+            Some(_) => Cow::Owned(sql.replace("($5 IS NULL OR route = $5)", "route = $5")),
+            None => Cow::Borrowed(sql),
+        }
+    }
 }
 
 /// A row a probe, the newest first unless the question says otherwise.
@@ -228,7 +244,7 @@ pub(super) fn probes(
     sum(connection, query, &filter, &due, &mut answer)?;
     let limit = query.limit.unwrap_or(limits::ANSWER_ROWS);
     let order = Order::of(query.sort.as_deref());
-    let mut statement = connection.prepare_cached(LIST)?;
+    let mut statement = connection.prepare_cached(&filter.of_route(LIST))?;
     let state = query.result.as_deref();
     let mut rows = statement.query(rusqlite::params![
         filter.since,
@@ -266,7 +282,8 @@ fn sum(
     answer: &mut Answer<ProbeRow, ProbeTotals>,
 ) -> Result<(), StoreError> {
     let is_whole = filter.domain.is_none() && filter.route.is_none();
-    let mut statement = connection.prepare_cached(if is_whole { COUNTS } else { SOME_COUNTS })?;
+    let some = filter.of_route(SOME_COUNTS);
+    let mut statement = connection.prepare_cached(if is_whole { COUNTS } else { &some })?;
     let mut rows = if is_whole {
         statement.query((filter.since, filter.until))?
     } else {
@@ -329,6 +346,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ProbeRow> {
         duplicates: count(row.get(12)?),
         replays: count(row.get(13)?),
         has_clock_step: row.get(14)?,
+        is_reordered: row.get(15)?,
     };
     Ok(ProbeRow {
         token: row.get(0)?,
@@ -358,6 +376,8 @@ fn rejudge(row: &mut ProbeRow, verdict: &Verdict) {
         duplicates: verdict.duplicates,
         replays: verdict.replays,
         has_clock_step: verdict.has_clock_step,
+        // Only an arrival tells it, and that is no matter of time.
+        is_reordered: false,
     };
     row.reason = remarks.with(verdict.reason.clone());
 }
@@ -369,6 +389,7 @@ struct Remarks {
     duplicates: u64,
     replays: u64,
     has_clock_step: bool,
+    is_reordered: bool,
 }
 
 impl Remarks {
@@ -388,6 +409,9 @@ impl Remarks {
         }
         if self.replays > 0 {
             parts.push(format!("replayed {} times", self.replays));
+        }
+        if self.is_reordered {
+            parts.push("overtaken by a younger one".to_owned());
         }
         if self.has_clock_step {
             parts.push("our clock was set meanwhile, or we slept".to_owned());
@@ -504,6 +528,26 @@ pub(super) fn open(connection: &Connection, now: Timestamp, limit: usize) -> Res
     Ok(open.into_iter().map(|(_, token)| token).collect())
 }
 
+/// Finds probes by what people have of them.
+pub(super) fn find(connection: &Connection, token: &str, text: &str) -> Result<Vec<String>, StoreError> {
+    if connection.prepare_cached(IS_TOKEN)?.exists([token])? {
+        return Ok(vec![token.to_owned()]);
+    }
+    let bare = text.trim_start_matches('<').trim_end_matches('>');
+    for (sql, value) in
+        [(BY_MESSAGE_ID, format!("<{bare}>")), (BY_QUEUE, text.to_owned()), (BY_RECIPIENT, bare.to_owned())]
+    {
+        let mut statement = connection.prepare_cached(sql)?;
+        let tokens = statement.query_map((value, limits::PROBES_FOUND), |row| row.get(0))?;
+        let mut tokens: Vec<String> = tokens.collect::<Result<_, _>>()?;
+        tokens.dedup();
+        if !tokens.is_empty() {
+            return Ok(tokens);
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// One probe with its events, verdicts and attempts.
 pub(super) fn one(connection: &Connection, token: &str, now: Timestamp) -> Result<StoredProbe, StoreError> {
     let missing = || StoreError::NotFound(format!("probe {token}"));
@@ -514,6 +558,7 @@ pub(super) fn one(connection: &Connection, token: &str, now: Timestamp) -> Resul
         .query_row([token], |row| read_one(row, verdict))
         .optional()?
         .ok_or_else(missing)?;
+    probe.observed = stored.observed(connection)?;
     probe.events = {
         let mut statement = connection.prepare_cached(EVENTS)?;
         let events = statement.query_map([token], read_event)?;
@@ -566,10 +611,10 @@ fn read_one(row: &Row<'_>, verdict: Verdict) -> rusqlite::Result<StoredProbe> {
         sent_at: Timestamp::from_ms(row.get(9)?),
         lost_after: duration(row.get(10)?),
         expectation: Expectation::parse(&word).unwrap_or_default(),
-        eyes: strings(row.get_ref(12)?.as_str()?),
-        planned_at: row.get::<_, Option<i64>>(13)?.map(Timestamp::from_ms),
-        size_bytes: row.get::<_, Option<i64>>(14)?.map(count),
-        is_dkim_signed: row.get(15)?,
+        observed: Observed::default(),
+        planned_at: row.get::<_, Option<i64>>(12)?.map(Timestamp::from_ms),
+        size_bytes: row.get::<_, Option<i64>>(13)?.map(count),
+        is_dkim_signed: row.get(14)?,
         events: Vec::new(),
         verdict,
         verdicts: Vec::new(),

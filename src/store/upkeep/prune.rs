@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::super::message::json_array;
 use super::super::read::{count, strings};
 use super::super::writer::Writer;
-use super::super::{MessageId, Reader, StoreError, fatal, raw, watched};
+use super::super::{MessageId, Reader, StoreError, fatal, probe, raw, watched};
 use super::{
     address_pseudonym, dns, in_slices, is_pseudonym, others, rows, slice, slice_time, space, unused,
 };
@@ -167,6 +167,7 @@ pub(in super::super) fn prune(
         others::recipients(writer, reader, cutoffs.clear_text, keys, is_stopped)?;
         writer.run(move |work| {
             watched::forget_old(work, cutoffs.rows)?;
+            probe::forget_eyes(work, cutoffs.rows)?;
             fatal::forget_old(work, cutoffs.raw_unread)
         })
     };

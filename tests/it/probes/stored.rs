@@ -22,25 +22,36 @@ use mailsonde::summary::{Period, ProbeTotals, Query, Trust};
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// A store in a folder of its own.
-struct Fixture {
-    store: Store,
+pub(super) struct Fixture {
+    pub(super) store: Store,
     ring: KeyRing,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_790_000_000 + seconds)
 }
 
 impl Fixture {
-    fn new() -> Self {
+    /// With nobody who looks.
+    pub(super) fn blind() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("t.db"), crate::store::options()).unwrap();
+        Self { store, ring: KeyRing::with_id(1, &[9; 32]).unwrap(), folder }
+    }
+
+    /// Opens the store anew, as after a restart.
+    pub(super) fn reopen(&mut self) {
+        self.store = Store::open(&self.folder.path().join("t.db"), crate::store::options()).unwrap();
+    }
+
+    pub(super) fn new() -> Self {
+        let f = Self::blind();
         // Our eyes were open all the time.
         let day = Duration::from_secs(86_400);
-        store.note_look(SINK_EYE, at(-1_000), day, None).unwrap();
-        store.note_look(SINK_EYE, at(100_000), day, None).unwrap();
-        Self { store, ring: KeyRing::with_id(1, &[9; 32]).unwrap(), _folder: folder }
+        f.store.note_look(SINK_EYE, at(-1_000), day, None).unwrap();
+        f.store.note_look(SINK_EYE, at(100_000), day, None).unwrap();
+        f
     }
 
     fn token(&self, counter: u32) -> (Token, String) {
@@ -49,9 +60,24 @@ impl Fixture {
     }
 
     /// Begins a probe `after` seconds; gives its name.
-    fn begin(&self, counter: u32, after: i64, to: &str) -> String {
+    pub(super) fn begin(&self, counter: u32, after: i64, to: &str) -> String {
+        let probe = self.new_probe(counter, after, to);
+        let token = probe.token.clone();
+        self.store.begin_probe(probe).unwrap();
+        token
+    }
+
+    /// Reads a message again, with what it tells now.
+    pub(super) fn again(&self, id: MessageId, sightings: Vec<Sighting>) {
+        let filter = ReprocessFilter { ids: Some(vec![id]), ..ReprocessFilter::default() };
+        assert_eq!(self.store.reprocess(&filter).unwrap(), 1);
+        self.finish(id, sightings);
+    }
+
+    /// A probe that is sent `after` seconds.
+    pub(super) fn new_probe(&self, counter: u32, after: i64, to: &str) -> NewProbe {
         let (_, token) = self.token(counter);
-        let probe = NewProbe {
+        NewProbe {
             token: token.clone(),
             route: "hq".to_owned(),
             route_number: 7,
@@ -75,13 +101,11 @@ impl Fixture {
             sent_at: at(after),
             message_sha256: [0; 32],
             is_in_maintenance: false,
-        };
-        self.store.begin_probe(probe).unwrap();
-        token
+        }
     }
 
     /// Receives a message and finishes it with what it tells.
-    fn receive(&self, after: i64, sightings: Vec<Sighting>) -> MessageId {
+    pub(super) fn receive(&self, after: i64, sightings: Vec<Sighting>) -> MessageId {
         let (sender, receiver) = channel();
         let mut envelope = Envelope::without_transport(Origin::Smtp, at(after));
         envelope.mail_from = Some(ReversePath::Null);
@@ -125,7 +149,7 @@ impl Fixture {
         self.store.finish(MessageRef::Stored(id), reading).unwrap();
     }
 
-    fn sighting(&self, counter: u32, is_arrival: bool) -> Sighting {
+    pub(super) fn sighting(&self, counter: u32, is_arrival: bool) -> Sighting {
         let (clear, token) = self.token(counter);
         Sighting { token, clear, is_arrival, is_timed: true, seen: Seen::default(), reason: None }
     }
@@ -139,7 +163,7 @@ impl Fixture {
 }
 
 /// The record of an attempt that ended so.
-fn hand_over(after: i64, outcome: Outcome) -> HandOver {
+pub(super) fn hand_over(after: i64, outcome: Outcome) -> HandOver {
     let ended = reply("250 2.0.0 OK 4f7q");
     HandOver {
         started_at: at(after),
@@ -166,7 +190,7 @@ fn hand_over(after: i64, outcome: Outcome) -> HandOver {
     }
 }
 
-fn reply(text: &str) -> Reply {
+pub(super) fn reply(text: &str) -> Reply {
     let (code, text) = text.split_once(' ').unwrap();
     Reply { code: code.parse().unwrap(), enhanced: None, lines: vec![text.to_owned()], is_mixed: false }
 }
@@ -239,11 +263,7 @@ fn a_message_that_is_read_again_tells_anew() {
     f.store.finish_probe(&token, hand_over(0, Outcome::Accepted(reply("250 ok")))).unwrap();
     let id = f.receive(5, vec![f.sighting(1, true)]);
     let other = f.receive(7, vec![f.sighting(1, true)]);
-    let again = |id, sightings| {
-        let filter = ReprocessFilter { ids: Some(vec![id]), ..ReprocessFilter::default() };
-        assert_eq!(f.store.reprocess(&filter).unwrap(), 1);
-        f.finish(id, sightings);
-    };
+    let again = |id, sightings| f.again(id, sightings);
     again(id, vec![f.sighting(1, true)]);
     assert_eq!(f.state(&token, 10).2, "dot: 250 ok; arrived 2 times");
     again(id, vec![f.sighting(1, false)]);

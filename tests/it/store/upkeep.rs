@@ -218,7 +218,8 @@ fn space_is_returned() {
     let pruned = prune(&store, 91);
     assert_eq!(pruned.raws, 91);
     let after = file_bytes(&store);
-    assert!(after < before / 10, "{before} bytes before, {after} after");
+    // Every table and index has a page of its own.
+    assert!(after < before / 8, "{before} bytes before, {after} after");
     assert!(pruned.returned_bytes > before / 2, "{pruned:?}");
     assert!(!has_bytes(&store, long));
     let stats = store.reader().unwrap().stats().unwrap();
