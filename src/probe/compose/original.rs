@@ -1,6 +1,8 @@
 //! The original of a probe, made again from what is known of it: nothing of it has to be kept.
 
-use super::{ComposeError, Composed, Draft, OwnFile, Profile, TEMPLATE_VERSION, Template, compose};
+use super::{
+    ComposeError, Composed, Draft, OwnFile, Profile, Signer, TEMPLATE_VERSION, Template, compose, sha256,
+};
 use crate::mail::Address;
 use crate::probe::token::{KeyRing, Place, Reading};
 
@@ -25,8 +27,11 @@ pub struct ProbeFacts<'p> {
     pub headers: &'p [(String, String)],
     /// The operator's file of the route, as it is now.
     pub file: Option<OwnFile<'p>>,
-    /// [`Composed::fingerprint`] when it was made, where it was kept.
-    pub fingerprint: Option<[u8; 32]>,
+    /// The key of the route, as it is now: by it a hash of the signed message can be compared.
+    pub dkim: Option<&'p Signer>,
+    /// SHA-256 of the message as it was sent, or of it without its signature ([`Composed::fingerprint`]), where one
+    /// of them was kept.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// Why there is no original.
@@ -48,7 +53,7 @@ pub enum OriginalError {
 
 /// Makes the original of a probe again, without a signature: that is judged by verifying it.
 ///
-/// With the fingerprint of the original the answer is certain; without one it is what the facts give.
+/// With a hash of the original the answer is certain; without one it is what the facts give.
 /// Errors: [`OriginalError`]. None of them is a fault of the mail on its way.
 pub fn original(ring: &KeyRing, facts: &ProbeFacts<'_>) -> Result<Composed, OriginalError> {
     let Some(Reading::Valid { token, made_for: Place::Recipient }) = ring.read_text(facts.token) else {
@@ -66,8 +71,16 @@ pub fn original(ring: &KeyRing, facts: &ProbeFacts<'_>) -> Result<Composed, Orig
         ..Draft::new(&token, &texts, facts.route, facts.profile, facts.from, facts.to)
     };
     let composed = compose(&draft).map_err(OriginalError::Compose)?;
-    match facts.fingerprint {
-        Some(known) if known != composed.fingerprint => Err(OriginalError::Changed),
-        _ => Ok(composed),
+    let Some(known) = facts.sha256.filter(|known| *known != composed.fingerprint) else {
+        return Ok(composed);
+    };
+    // The same signature comes out again: both algorithms are functions of what is signed (RFC 8017 §8.2,
+    // RFC 8032 §5.1.6), and its time is that of the token.
+    let signed =
+        facts.dkim.and_then(|dkim| compose(&Draft { dkim: Some(dkim), is_signed: true, ..draft }).ok());
+    if signed.is_some_and(|signed| sha256(&signed.bytes) == known) {
+        Ok(composed)
+    } else {
+        Err(OriginalError::Changed)
     }
 }

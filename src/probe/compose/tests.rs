@@ -542,7 +542,7 @@ fn what_is_expected_of_whom() {
 #[test]
 fn an_original_is_made_again_from_what_is_kept() {
     let (from, template) = (Address::parse("probe@probe.example.org").unwrap(), None);
-    let [signer, _] = &*SIGNERS;
+    let [other_signer, signer] = &*SIGNERS;
     for profile in profiles() {
         let composed = With { dkim: Some(signer), ..With::only(profile) }.compose().unwrap();
         let texts = ring().texts(&token()).unwrap();
@@ -557,7 +557,8 @@ fn an_original_is_made_again_from_what_is_kept() {
             template,
             headers: &[],
             file: Some(FILE),
-            fingerprint: Some(composed.fingerprint),
+            dkim: None,
+            sha256: Some(composed.fingerprint),
         };
         // Also by a ring with a newer key.
         let ring = KeyRing::with_id(4, &[8; 32]).unwrap().verify_only(3, &[7; 32]).unwrap();
@@ -566,8 +567,17 @@ fn an_original_is_made_again_from_what_is_kept() {
         assert!(composed.bytes.ends_with(&again.bytes), "{profile}");
         let changed = ProbeFacts { route: "renamed", ..facts };
         assert_eq!(original(&ring, &changed), Err(OriginalError::Changed));
-        let unsure = ProbeFacts { fingerprint: None, ..changed };
+        let unsure = ProbeFacts { sha256: None, ..changed };
         assert!(original(&ring, &unsure).is_ok());
+        // The hash of the signed message does as well, as long as the key is there.
+        let signed = ProbeFacts { sha256: Some(sha256(&composed.bytes)), ..facts };
+        let with_key = ProbeFacts { dkim: Some(signer), ..signed };
+        assert_eq!(original(&ring, &with_key).as_ref(), Ok(&again));
+        if composed.is_dkim_signed {
+            assert_eq!(original(&ring, &signed), Err(OriginalError::Changed));
+            let other = ProbeFacts { dkim: Some(other_signer), ..signed };
+            assert_eq!(original(&ring, &other), Err(OriginalError::Changed));
+        }
         let older = ProbeFacts { template_version: 1, ..facts };
         assert_eq!(original(&ring, &older), Err(OriginalError::Version(1)));
         let stranger = KeyRing::with_id(5, &[7; 32]).unwrap();

@@ -162,7 +162,8 @@ fn every_profile_arrives_byte_for_byte_over_verified_tls() {
             template: None,
             headers: &[],
             file: None,
-            fingerprint: Some(planned.message.fingerprint),
+            dkim: None,
+            sha256: Some(planned.message.fingerprint),
         };
         let original = original(&ring(), &facts).unwrap();
         let arrived = Message::parse(&stored.bytes);
