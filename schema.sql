@@ -754,6 +754,7 @@ CREATE TABLE probe_attempt (
     tls_server_name  TEXT,             -- the name that was asked for
     tls_verification TEXT,             -- verified | not checked | not verified: and why
     certificate_sha256 BLOB,           -- of the server's certificate
+    certificate_until_ms INTEGER,      -- until when that certificate is valid
     queue_id         TEXT,             -- in the reply to the final dot, where its form is known
     mx_host          TEXT,             -- the MX host of the last session; NULL unless it went direct to MX hosts
     mta_sts          TEXT,             -- of that host: none: why | not known: why | enforce, id ID: fits | testing, …

@@ -172,8 +172,21 @@ pub struct TlsFacts {
     pub server_name: String,
     /// SHA-256 of the server's certificate.
     pub certificate_sha256: Option<[u8; 32]>,
+    /// Until when it is valid, where that can be read.
+    pub certificate_until: Option<Timestamp>,
     /// What verifying it gave.
     pub verification: Verification,
+}
+
+impl fmt::Display for TlsFacts {
+    /// `TLSv1.3 TLS_AES_128_GCM_SHA256, certificate for mx.example.net until 2027-01-01: verified`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, certificate for {}", self.version, self.cipher, self.server_name)?;
+        if let Some(until) = self.certificate_until {
+            write!(f, " until {}", until.day().iso())?;
+        }
+        write!(f, ": {}", self.verification)
+    }
 }
 
 /// The configuration of one connection, with a place for what verifying gives.
@@ -246,12 +259,18 @@ impl Client {
             hash.copy_from_slice(digest::digest(&digest::SHA256, certificate).as_ref());
             hash
         });
+        let certificate_until = connection
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .and_then(|certificate| X509Certificate::from_der(certificate).ok())
+            .map(|(_, parsed)| Timestamp::from_seconds(parsed.validity().not_after.timestamp()));
         let verification = self.recorder.seen().clone().unwrap_or(Verification::NotChecked);
         TlsFacts {
             version,
             cipher,
             server_name: self.name.to_str().into_owned(),
             certificate_sha256,
+            certificate_until,
             verification,
         }
     }

@@ -431,7 +431,8 @@ impl Outcome {
 pub struct Step {
     /// Which.
     pub phase: Phase,
-    /// The command as sent, without secrets; of a connection to an MX host: the host and its address.
+    /// The command as sent, without secrets; of a connection the host and its address, of a
+    /// handshake the TLS session.
     pub sent: Option<String>,
     /// The reply, without secrets.
     pub reply: Option<Reply>,

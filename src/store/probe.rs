@@ -42,9 +42,9 @@ const INSERT: &str =
     $23, 'planned', 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (token) DO NOTHING";
 const INSERT_ATTEMPT: &str = "INSERT INTO probe_attempt (token, seq, started_at_ms, ended_at_ms, peer_ip, peer_port,
     addresses, extensions, tls_version, tls_cipher, tls_server_name, tls_verification, certificate_sha256, queue_id,
-    mx_host, mta_sts, dane, mx)
+    mx_host, mta_sts, dane, mx, certificate_until_ms)
     VALUES ($1, (SELECT COALESCE(MAX(seq) + 1, 0) FROM probe_attempt WHERE token = $1), $2, $3, $4, $5, $6, $7, $8,
-    $9, $10, $11, $12, $13, $14, $15, $16, $17) RETURNING seq";
+    $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) RETURNING seq";
 const INSERT_STEP: &str = "INSERT INTO probe_step (token, attempt, seq, phase, sent, reply, took_us)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const IS_THERE: &str = "SELECT 1 FROM probe WHERE token = $1";
@@ -464,6 +464,7 @@ fn insert_attempt(work: &Work<'_>, token: &str, hand_over: &HandOver) -> Result<
             last_mx.map(|mx| mx.sts.to_string()),
             last_mx.map(|mx| mx.dane.to_string()),
             mx_json(&hand_over.mx),
+            tls.and_then(|tls| tls.certificate_until).map(Timestamp::ms),
         ],
         |row| row.get(0),
     )?;

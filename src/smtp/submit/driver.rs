@@ -318,9 +318,12 @@ async fn run(
                 }
             }
             Action::StartTls => {
-                let began_tls = session.start_tls(options, guard).await;
+                let begun = session.start_tls(options, guard).await;
+                if let Ok((facts, _)) = &begun {
+                    record.due.push((Phase::Tls, facts.to_string(), began));
+                }
                 record.step(Phase::Tls, None, began);
-                match began_tls {
+                match begun {
                     Ok((facts, proven)) => {
                         let is_verified = facts.verification == Verification::Verified;
                         record.tls = Some(facts);

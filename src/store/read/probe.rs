@@ -48,7 +48,7 @@ const ONE: &str = "SELECT token, route, route_number, kind, profile, template_ve
 const VERDICTS: &str = "SELECT at_ms, state, place, reason FROM probe_verdict WHERE token = $1 ORDER BY rev";
 const ATTEMPTS: &str =
     "SELECT started_at_ms, ended_at_ms, peer_ip, peer_port, addresses, extensions, tls_version,
-    tls_cipher, tls_server_name, tls_verification, queue_id, seq, mx
+    tls_cipher, tls_server_name, tls_verification, queue_id, seq, mx, certificate_until_ms
     FROM probe_attempt WHERE token = $1 ORDER BY seq";
 const STEPS: &str = "SELECT phase, sent, reply, took_us FROM probe_step WHERE token = $1 AND attempt = $2
     ORDER BY seq";
@@ -132,6 +132,8 @@ pub struct StoredAttempt {
     pub tls_server_name: Option<String>,
     /// What verifying the certificate gave.
     pub tls_verification: Option<String>,
+    /// Until when the certificate is valid.
+    pub certificate_until: Option<Timestamp>,
     /// The queue id.
     pub queue_id: Option<String>,
     /// The MX hosts tried or passed over, in order; empty unless it went direct to them.
@@ -641,6 +643,7 @@ fn read_attempt(row: &Row<'_>) -> rusqlite::Result<StoredAttempt> {
         tls_server_name: row.get(8)?,
         tls_verification: row.get(9)?,
         queue_id: row.get(10)?,
+        certificate_until: row.get::<_, Option<i64>>(13)?.map(Timestamp::from_ms),
         mx: StoredMx::all(row.get_ref(12)?.as_str()?),
         steps: Vec::new(),
     })

@@ -183,6 +183,7 @@ pub(super) fn hand_over(after: i64, outcome: Outcome) -> HandOver {
             cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
             server_name: "mx.example.net".to_owned(),
             certificate_sha256: Some([5; 32]),
+            certificate_until: Some(at(86_400)),
             verification: Verification::NotChecked,
         }),
         queue_id: Some("4f7q".to_owned()),
@@ -414,6 +415,7 @@ fn everything_of_one_probe() {
     assert!(last.mx.is_empty());
     assert_eq!(last.peer.as_deref(), Some("[2001:db8::1]:25"));
     assert_eq!(last.tls_verification.as_deref(), Some("not checked"));
+    assert_eq!(last.certificate_until, Some(at(86_400)));
     assert_eq!((last.queue_id.as_deref(), last.extensions.len()), (Some("4f7q"), 1));
     assert_eq!(last.steps[0].reply.as_deref(), Some("250 2.0.0 OK 4f7q"));
     assert_eq!(last.steps[0].took, Duration::from_micros(1_500));

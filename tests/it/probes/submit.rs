@@ -432,7 +432,10 @@ async fn tls_with_every_trust() {
                 assert_eq!(tls.version, "TLSv1.3");
                 assert!(tls.cipher.starts_with("TLS_"), "{}", tls.cipher);
                 assert_eq!(tls.server_name, server_name);
-                assert!(tls.certificate_sha256.is_some());
+                assert!(tls.certificate_sha256.is_some() && tls.certificate_until.is_some());
+                let step = hand_over.steps.iter().find(|step| step.phase == Phase::Tls).unwrap();
+                assert_eq!(step.sent, Some(tls.to_string()));
+                assert!(tls.to_string().contains(&format!("certificate for {server_name} until ")), "{tls}");
             }
             Err(()) => {
                 let Outcome::Deferred(Phase::Tls, Cause::Fault(Fault::Tls(_))) = &hand_over.outcome else {
