@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -135,7 +136,19 @@ fn in_force(settings: &Settings) -> Vec<InForce> {
         let sender = &route.sender;
         let by = sender.target();
         let lost_after = route.lost_after.as_secs();
-        say("route", format!("{}: to {} by {by}, lost after {lost_after} s", route.name, route.to));
+        let kept = |every: Duration| whose(settings, route).interval(every).as_secs();
+        let every = route.every.map_or_else(String::new, |every| format!("every {} s, ", kept(every)));
+        say("route", format!("{}: to {} by {by}, {every}lost after {lost_after} s", route.name, route.to));
+    }
+    if !settings.routes.is_empty() {
+        let probes = &settings.probes;
+        let who = if probes.enabled { "sent" } else { "not sent by `serve`; by hand" };
+        let (one, all) = (probes.per_destination, probes.total);
+        let stop = probes
+            .kill_switch
+            .as_ref()
+            .map_or_else(String::new, |file| format!("; none while {} is there", file.display()));
+        say("probes", format!("{who} at most {one} to a destination, {all} in all{stop}"));
     }
     say("dns", dns(&settings.dns));
     for mailbox in &settings.mailboxes {
