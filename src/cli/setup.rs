@@ -168,7 +168,8 @@ fn leave_wanted(
 ) -> Result<Vec<(Name, Name, String)>, Failure> {
     let Some(keys) = keys::load_existing(&settings.store_path)? else { return Ok(Vec::new()) };
     let mut wanted: Vec<(Name, Name, String)> = Vec::new();
-    for domain in settings.routes.iter().filter(|route| route.allow_negative).flat_map(leave_domains) {
+    let allowing = settings.routes.iter().filter(|route| route.allow_negative);
+    for domain in allowing.flat_map(|route| leave_domains(settings, route)) {
         let Ok(name) = Name::from_dotted(&domain) else { continue };
         let is_meant = domains.iter().chain(own_domains).any(|asked| name.is_within(asked));
         let Ok(record) = Name::from_dotted(&record_name(&domain)) else { continue };

@@ -353,11 +353,14 @@ fn look_key(route: &RouteSettings) -> String {
     .join(" ")
 }
 
-/// The domains whose leave a route may need: that of its recipients, and those whose names its forged probes bear.
-pub fn leave_domains(route: &RouteSettings) -> Vec<String> {
+/// The domains whose leave a route needs: that of its recipients, and those whose names its forged probes bear, where
+/// it has such probes.
+pub fn leave_domains(settings: &Settings, route: &RouteSettings) -> Vec<String> {
     let mut all: Vec<String> =
         route.recipient_domain().map(|domain| domain.to_string()).into_iter().collect();
-    all.extend(forged_names(route, Harm::Forged));
+    for negative in settings.negatives.iter().filter(|negative| negative.route == route.name) {
+        all.extend(forged_names(route, Harm::of(negative.profile)));
+    }
     all.sort_unstable();
     all.dedup();
     all

@@ -65,6 +65,10 @@ to = "probe+{token}@example.com"
 from = "probe@example.com"
 mail_from = "{token}@forged.example.com"
 allow_negative = true
+[[negative]]
+route = "test"
+profile = "spf-fail"
+every = "24h"
 "#;
 
 /// A folder with a configuration, a zone and a store.

@@ -41,7 +41,7 @@ impl World {
             text,
             "[sender.relay]\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
              [route.hq]\nsender = \"relay\"\nto = \"probe+{{token}}@example.com\"\nfrom = \"probe@example.com\"\n\
-             reflect = \"back+{{token}}@example.net\"\n"
+             reflect = \"back+{{token}}@example.net\"\nconsent = \"the test itself\"\n"
         )
         .unwrap();
         std::fs::write(folder.path().join("mailsonde.toml"), text).unwrap();

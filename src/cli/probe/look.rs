@@ -101,7 +101,7 @@ pub(super) fn installation_note(id: &str) -> String {
 async fn of_route(settings: &Settings, manners: &Manners, route: &RouteSettings) -> Vec<Checked> {
     let mut rows = vec![consent(settings, manners, route)];
     if route.allow_negative {
-        let leaves = manners.leaves(&leave_domains(route)).await;
+        let leaves = manners.leaves(&leave_domains(settings, route)).await;
         rows.extend(leaves.into_iter().map(|(domain, leave)| of_leave(manners, route, &domain, leave)));
     }
     let findings = manners.look(route).await;

@@ -126,7 +126,7 @@ impl RouteSettings {
 
     /// The domain of its recipients.
     pub fn recipient_domain(&self) -> Option<DomainName> {
-        self.to.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain))
+        domain_of(&self.to)
     }
 }
 
@@ -234,6 +234,7 @@ fn read_one(
         ..RouteSettings::new(name, sender?, to?, from?)
     };
     check_profiles(section, &route);
+    check_reflect(section, settings, &route);
     Some(route)
 }
 
@@ -414,6 +415,23 @@ impl RouteSettings {
             Need::Leave | Need::OwnReceiver | Need::EightBitMime | Need::SmtpUtf8 => false,
         })
     }
+}
+
+/// Checks that answers go to nobody who did not agree: they are mail of ours like any other.
+fn check_reflect(section: &Section<'_, '_>, settings: &Settings, route: &RouteSettings) {
+    let Some(domain) = route.reflect.as_deref().and_then(domain_of) else { return };
+    let is_agreed = route.consent.is_some()
+        || settings.probes.consent.iter().any(|consent| domain.is_at_or_below(&consent.domain));
+    if !settings.is_own_domain(&domain) && !is_agreed {
+        let hint = "if whoever owns it agreed, add `consent = \"whose, and why\"`".to_owned();
+        let message = format!("`reflect` leads to {domain}, which is none of the configured domains");
+        section.fault("reflect", message, Some(hint));
+    }
+}
+
+/// The domain of an address or of a template of one.
+fn domain_of(template: &str) -> Option<DomainName> {
+    template.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain))
 }
 
 /// Checks that the profiles of a route are such as it can send, and ordinary.

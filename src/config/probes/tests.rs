@@ -229,6 +229,7 @@ fn every_fault_has_its_line_and_its_mend() {
         (with("profiles = [\"plain\", { profile = \"plain\", every = \"6h\" }]"), "4 `profiles` has plain twice", "-"),
         (with("mail_from = \"bounce\""), "4 `mail_from` in [route.r] is not an address", "bounce.example.org"),
         (with("reflect = \"{token}{token}@a.example\""), "4 `reflect` in [route.r] is not an address", "{token}"),
+        (with("reflect = \"b+{token}@other.example\""), "4 `reflect` leads to other.example", "consent = "),
         (with("consent = \"\""), "4 `consent` in [route.r] is not whose consent", "the owner agreed"),
         (with("allow_negative_via_account = true"), "4 `allow_negative_via_account` without `allow_negative`", "allow_negative = true"),
         (with("tags = [\"a b\"]"), "4 \"a b\" is no tag", "letters"),
