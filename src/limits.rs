@@ -492,6 +492,8 @@ pub const DRILL_APART: Duration = Duration::from_secs(600);
 pub const DRILL_EVERY_LEAST: Duration = Duration::from_secs(2);
 /// Longest drill: a planned failover is over by then.
 pub const DRILL_LONGEST: Duration = Duration::from_secs(2 * 3_600);
+/// Probes of a drill that are under way at one time: a host that does not answer holds each up for minutes.
+pub const DRILL_AT_ONCE: usize = 50;
 /// Probes of one drill that are told.
 pub const DRILL_PROBES: usize = 10_000;
 /// Latencies kept one by one for percentiles, of all groups of an answer together: 16 MB. More of them are counted in steps.

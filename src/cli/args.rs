@@ -2,6 +2,7 @@
 //!
 //! Nothing stands here that does not work.
 
+mod probe;
 mod report;
 mod setup;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use probe::ProbeDrillArguments;
 pub use report::{FilterArguments, ProbeViewArguments, ReportArguments, TraceArguments, View};
 pub use setup::{CheckArguments, SetupArguments};
 
@@ -266,6 +268,15 @@ Examples:
 Exit code 0 if the probe was taken and, with --wait, became what it should; 1 if not; 2 if it may not be
 sent as it is configured; 3 if it cannot be sent now.")]
     Send(ProbeSendArguments),
+    /// Record a planned failover: send every few seconds until stopped, and tell what happened when
+    #[command(after_help = "\
+Examples:
+  mailsonde probe drill hq                         until Ctrl-C
+  mailsonde probe drill hq --every 2s --for 10m
+  mailsonde probe drill hq --last                  the last one, as its probes stand now
+
+Caps on what is sent hold: raise them for the drill in [probes]. Exit code 1 if a probe was not taken, delayed or lost.")]
+    Drill(ProbeDrillArguments),
     /// The probes sent, the newest first
     #[command(after_help = "\
 Examples:

@@ -89,6 +89,7 @@ fn dispatch(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Config(command) => config::run(&context, &command, out),
         Command::Probe(ProbeCommand::Routes(arguments)) => probe::routes(&context, &arguments, out),
         Command::Probe(ProbeCommand::Plan(arguments)) => probe::plan(&context, &arguments, out),
+        Command::Probe(ProbeCommand::Drill(arguments)) => probe::drill::drill(&context, &arguments, out),
         Command::Probe(ProbeCommand::List(filter)) => probe::list(&context, &filter, out),
         Command::Probe(ProbeCommand::Show(arguments)) => probe::show(&context, &arguments, out),
         Command::Serve(_) => serve::run(&context),

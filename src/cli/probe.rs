@@ -1,5 +1,6 @@
 //! `probe send`, `probe routes`, `probe plan`, `probe list` and `probe show`.
 
+pub(in crate::cli) mod drill;
 mod look;
 mod plan;
 mod routes;

@@ -31,9 +31,9 @@ use crate::mail::{Address, DomainName};
 use crate::probe::compose::Profile;
 use crate::probe::lifecycle::{Event, Expectation, Reason, What};
 use crate::probe::manners::{Occasion, Refusal, Why};
-use crate::probe::plan::{Planned, RoutePlan, plan};
+use crate::probe::plan::{Planned, RoutePlan, plan_as};
 use crate::probe::schedule::Because;
-use crate::probe::token::{COUNTER_MAX, KeyRing, Reading};
+use crate::probe::token::{COUNTER_MAX, KeyRing, Kind, Reading};
 use crate::smtp::submit::direct::sts::StsPolicies;
 use crate::smtp::submit::direct::{DirectOptions, Family, Means, MxRoute, deliver, routes_of};
 use crate::smtp::submit::reply::{Reply, ReplyClass, verdict_of};
@@ -78,6 +78,8 @@ pub struct Asked {
     pub is_quick: bool,
     /// How long the expected is waited for, of what is made to be stopped; absent: as long as for others.
     pub within: Option<Duration>,
+    /// Its kind, where it is another than its profile has: a drill.
+    pub kind: Option<Kind>,
     /// The MX host and family that it goes to; absent: any.
     pub only: Option<(Name, Family)>,
     /// What the schedule keeps together with the probe.
@@ -87,7 +89,15 @@ pub struct Asked {
 impl Asked {
     /// A probe by hand.
     pub const fn by_hand(profile: Profile) -> Self {
-        Self { profile, due_at: None, is_quick: false, within: None, only: None, notes: Vec::new() }
+        Self {
+            profile,
+            due_at: None,
+            is_quick: false,
+            within: None,
+            kind: None,
+            only: None,
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -259,11 +269,13 @@ impl Sending {
         route: &RouteSettings,
         name: &str,
         profile: Profile,
+        kind: Option<Kind>,
         (at, counter): (Timestamp, u32),
     ) -> anyhow::Result<Made> {
         let parts = self.parts(route).await.with_context(|| format!("route `{}`", route.name))?;
         let plan_of = RoutePlan { name, ..parts.plan(route, profile) };
-        let planned = plan(&self.shared.keys, &plan_of, at, counter)
+        let kind = kind.unwrap_or_else(|| profile.kind());
+        let planned = plan_as(&self.shared.keys, kind, &plan_of, at, counter)
             .with_context(|| format!("route `{}`", route.name))?;
         let mut probe = NewProbe::of(&planned, &plan_of, at, route.lost_after);
         probe.expectation = profile.expectation();
@@ -313,7 +325,8 @@ impl Sending {
         let counter = u32::from_be_bytes(random) & COUNTER_MAX;
         let at = clock::now();
         let name = name_of(route, asked.only.as_ref());
-        let Made { planned, mut probe } = self.make(route, &name, asked.profile, (at, counter)).await?;
+        let Made { planned, mut probe } =
+            self.make(route, &name, asked.profile, asked.kind, (at, counter)).await?;
         let way = self.way(route, &planned, asked.only.clone()).await?;
         probe.planned_at = asked.due_at;
         probe.within = asked.within;
@@ -345,7 +358,8 @@ impl Sending {
             anyhow::bail!("its key is gone");
         };
         let when = (token.made_at(), token.counter);
-        let Made { planned, .. } = self.make(route, &waiting.route, waiting.profile, when).await?;
+        let Made { planned, .. } =
+            self.make(route, &waiting.route, waiting.profile, Some(token.kind), when).await?;
         anyhow::ensure!(
             sha256(&planned.message.bytes) == waiting.sha256,
             "its route, or the program, makes another message now"

@@ -4,6 +4,7 @@
 
 mod authentication;
 mod bounce;
+mod drill;
 mod failure;
 mod probe;
 mod probe_views;
@@ -21,6 +22,7 @@ use crate::summary::rows::{
 
 pub use authentication::{AUTHENTICATION, AUTHENTICATION_TOTALS};
 pub use bounce::{BOUNCE_LIST, BOUNCE_TOTALS, BOUNCES};
+pub use drill::{DRILL, DRILL_TOTALS};
 pub use failure::{COMPLAINT_TOTALS, COMPLAINTS, FAILURE_TOTALS, FAILURES};
 pub use probe::{PROBE_TOTALS, PROBES};
 pub use probe_views::{CONTINUITY, CONTINUITY_TOTALS, LATENCY, LATENCY_TOTALS, PROBE_COUNTS, PROBE_GROUPS};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Row};
 
-use super::super::StoreError;
 use super::super::probe::due;
+use super::super::{StoreError, schedule};
 use super::message::count;
 use super::scope::{self, SortKey, below_pattern};
 use crate::clock::Timestamp;
@@ -26,10 +26,14 @@ use crate::summary::{
 /// In the order of sending. The host is the one that took it where it was made for none.
 const ROWS: &str = "SELECT p.token, p.route, p.profile, p.destination, COALESCE(p.mx_host, (SELECT a.mx_host
         FROM probe_attempt AS a WHERE a.token = p.token AND a.mx_host IS NOT NULL ORDER BY a.seq DESC LIMIT 1)),
-    p.kind, p.sent_at_ms, p.arrived_at_ms, p.state, p.place, p.latency_ms, p.latency_error_ms, p.size_bytes, p.duplicates
+    p.kind, p.sent_at_ms, p.arrived_at_ms, p.state, p.place, p.latency_ms, p.latency_error_ms, p.size_bytes,
+    p.duplicates, p.is_in_maintenance
     FROM probe AS p WHERE p.sent_at_ms >= $1 AND p.sent_at_ms < $2
     AND ($3 IS NULL OR p.destination = $3 OR p.destination LIKE $4 ESCAPE '!')
     AND ($5 IS NULL OR p.route = $5 OR p.route LIKE $6 ESCAPE '!') ORDER BY p.sent_at_ms, p.token";
+
+/// The series of profiles that take turns.
+const IN_TURN: &str = "in-turn";
 
 /// What answers about probes need to know beside the store.
 pub struct ProbeMeans<'m> {
@@ -82,7 +86,8 @@ fn stream(
         }
         first = first.or(Some(fact.sent_at));
         last = Some(fact.sent_at);
-        fact.is_maintenance = (means.is_maintenance)(&fact.route, fact.sent_at);
+        // As it stood when it was sent, and as the configuration says since.
+        fact.is_maintenance |= (means.is_maintenance)(&fact.route, fact.sent_at);
         each(fact);
     }
     Ok((first, last))
@@ -107,7 +112,7 @@ fn fact(row: &Row<'_>) -> Result<ProbeFact, StoreError> {
         latency: ms.map(|ms| Latency { ms, error_ms: error_ms.unwrap_or(0) }),
         size_bytes: row.get::<_, Option<i64>>(12)?.map(count),
         duplicates: count(row.get(13)?),
-        is_maintenance: false,
+        is_maintenance: row.get(14)?,
     })
 }
 
@@ -119,6 +124,21 @@ pub(super) fn groups(
 ) -> Result<Answer<ProbeGroupRow, ProbeCounts>, StoreError> {
     let mut counting = Counting::new(means.by, means.zone.clone());
     let (first, last) = stream(connection, query, means, |fact| counting.add(&fact))?;
+    // Of what was never sent nobody knows more than route and profile.
+    if query.result.is_none() && query.domain.is_none() {
+        let end = |ms: Option<i64>, without: i64| Timestamp::from_ms(ms.unwrap_or(without));
+        let (from, to) = (end(query.period.since_ms, i64::MIN), end(query.period.until_ms, i64::MAX));
+        for missed in schedule::missed(connection, from, to)? {
+            let route = missed.key.route.as_str();
+            let is_asked = query.route.as_deref().is_none_or(|asked| {
+                route.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            });
+            if is_asked {
+                let profile = Some(missed.key.series.as_str()).filter(|series| *series != IN_TURN);
+                counting.add_missed(route, profile, missed.from, missed.runs);
+            }
+        }
+    }
     let (mut rows, totals, notes) = counting.close();
     scope::sort(&mut rows, query, group_key);
     let cut = scope::cut(&mut rows, query);

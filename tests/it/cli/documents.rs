@@ -67,6 +67,7 @@ fn sections() -> Vec<(&'static str, String)> {
         view!("simulate", simulate::SIMULATED, simulate::SIMULATED_TOTALS),
         view!("watched", domains::COLUMNS, none()),
         view!("probe", probe::HAPPENINGS, probe::FACTS),
+        view!("drill", views::DRILL, views::DRILL_TOTALS),
         view!("routes", probe::ROUTES, none()),
         view!("poll", mailbox::POLLED, none()),
         view!("mailbox-test", mailbox::TESTED, none()),

@@ -56,6 +56,27 @@ fn probes_from_sending_to_arrival() {
     let (code, ..) = run(folder, &["report", "probes", "--fail-if", "refused > 0"]);
     assert_eq!(code, 1);
 
+    // A drill: every outcome in its place, kept, and told again.
+    let drill = |route: &str, more: &[&str]| {
+        let mut arguments = vec!["probe", "drill", route, "--format", "json"];
+        arguments.extend(more);
+        let (exit, out, err) = run(folder, &arguments);
+        let answer: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{route}: {error} {err}"));
+        (exit, answer)
+    };
+    let (exit, good) = drill("here", &["--every", "2s", "--for", "3s", "--wait", "60s"]);
+    assert_eq!((exit, rows(&good)[0]["moment"].as_str()), (0, Some("begin")), "{good}");
+    assert_eq!((&good["totals"]["probes"], &good["totals"]["arrived"]), (&2.into(), &2.into()), "{good}");
+    assert_eq!(rows(&good)[0]["host"], "127.0.0.1");
+    let (exit, bad) = drill("closed", &["--for", "1s", "--wait", "0s"]);
+    assert_eq!((exit, rows(&bad)[0]["moment"].as_str()), (1, Some("refused")), "{bad}");
+    assert_eq!(drill("here", &["--last"]), (0, good));
+    let (exit, _, err) = run(folder, &["probe", "drill", "here", "--every", "1s"]);
+    assert_eq!((exit, err.contains("at least 2s")), (2, true), "{err}");
+    let (exit, _, err) = run(folder, &["probe", "drill", "her"]);
+    assert_eq!((exit, err.contains("did you mean `here`?")), (2, true), "{err}");
+
     // Everything about one, by its token in any form.
     let show = json(folder, &["probe", "show", &format!("probe+{}@example.com", tokens[0].to_uppercase())]);
     assert_eq!((&show["totals"]["state"], &show["totals"]["route"]), (&"arrived".into(), &"here".into()));

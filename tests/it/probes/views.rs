@@ -101,6 +101,8 @@ impl Made {
             message_id: format!("<{token}@example.org>"),
             destination: Some("example.com".to_owned()),
             size_bytes: sketch.size,
+            message_sha256: [0; 32],
+            is_in_maintenance: false,
             is_dkim_signed: false,
             mx_host: sketch.mx_host.map(str::to_owned),
             expectation: Expectation::Arrives,
@@ -377,6 +379,81 @@ fn budgets_gaps_and_drills() {
     assert_eq!((other.course.out_since, other.course.last_good), (Some(ago(120)), None));
     let totals = answer.totals;
     assert_eq!((totals.routes, totals.out, totals.promised, totals.exhausted), (2, 1, 1, 1));
+}
+
+/// The last drill alone, in order; what stands ten minutes apart is another one.
+#[test]
+fn the_last_drill_is_told() {
+    let made = Made::new(now());
+    let good = Fate::Arrives(2, 0, MailPlace::Sink);
+    for (age, fate) in [
+        (900, Fate::Refused),
+        (60, good.clone()),
+        (55, good.clone()),
+        (50, Fate::Refused),
+        (45, Fate::InDoubt),
+        (40, good.clone()),
+        (35, Fate::Silence),
+    ] {
+        made.add(&Sketch { kind: Kind::Drill, ..Sketch::new("hq", age, fate) });
+    }
+    // Neither another route nor another kind.
+    made.add(&Sketch { kind: Kind::Drill, ..Sketch::new("hq2", 30, Fate::Refused) });
+    made.add(&Sketch::new("hq", 30, Fate::Refused));
+    let reader = made.store.reader().unwrap();
+    let probes = reader.last_drill("hq", made.now).unwrap();
+    assert_eq!(
+        probes.iter().map(|probe| probe.is_taken).collect::<Vec<_>>(),
+        [true, true, false, false, true, true]
+    );
+    let (rows, totals) = mailsonde::summary::drill::timeline(&probes);
+    let told: Vec<(&str, i64)> = rows.iter().map(|row| (row.moment.as_str(), row.after_ms / 1_000)).collect();
+    assert_eq!(told, [("begin", 0), ("refused", 10), ("back", 20)]);
+    assert_eq!((totals.gap_ms, totals.arrived, totals.lost), (Some(10_000), 3, 1));
+    assert_eq!((totals.waiting, totals.not_known, totals.delayed), (1, 1, 0));
+    assert_eq!(reader.last_drill("nowhere", made.now).unwrap(), []);
+    // An hour later the silent one is lost, whoever settled it.
+    let later = Timestamp::from_seconds(made.now.seconds() + 3_600);
+    made.store.note_look(SINK_EYE, later, Duration::from_secs(30 * 86_400), None).unwrap();
+    let (_, totals) = mailsonde::summary::drill::timeline(&reader.last_drill("hq", later).unwrap());
+    assert_eq!(totals.waiting, 0);
+}
+
+/// Runs of the schedule that did not take place are no data, and no probes.
+#[test]
+fn missed_runs_are_no_data() {
+    use mailsonde::probe::schedule::{Because, Missed, Period};
+    use mailsonde::store::{ScheduleNote, SeriesKey};
+    let made = Made::new(now());
+    made.add(&Sketch::new("hq", 600, Fate::Arrives(2, 0, MailPlace::Sink)));
+    let ago = |seconds: i64| Timestamp::from_seconds(made.now.seconds() - seconds);
+    let missed = |route: &str, series: &str, runs: u64| {
+        let key = SeriesKey { route: route.to_owned(), series: series.to_owned() };
+        let period = Period { from: ago(5_000), to: ago(4_000), runs };
+        ScheduleNote::Missed(key, Missed { period, after: ago(5_300), because: Because::Off }, None)
+    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let notes = vec![
+        missed("hq", "plain", 7),
+        missed("hq/mx1.a.example/ipv4", "in-turn", 2),
+        missed("hq2", "plain", 5),
+    ];
+    made.store.note_schedule(notes, move |result| sender.send(result).unwrap()).unwrap();
+    receiver.recv().unwrap().unwrap();
+    let query = Query { route: Some("hq".to_owned()), ..Query::default() };
+    let answer = made.ask(By::Profile, |reader, means| reader.probe_groups(&query, means)).unwrap();
+    let rows: Vec<(&str, Option<&str>, u64, u64)> = answer
+        .rows
+        .iter()
+        .map(|row| (row.route.as_str(), row.group.as_deref(), row.counts.probes, row.counts.no_data))
+        .collect();
+    assert_eq!(rows, [("hq", Some("plain"), 1, 7), ("hq/mx1.a.example/ipv4", None, 0, 2)]);
+    assert_eq!((answer.totals.no_data, answer.totals.probes), (9, 1));
+    let lost = Query { result: Some("lost".to_owned()), ..Query::default() };
+    assert_eq!(
+        made.ask(By::Route, |reader, means| reader.probe_groups(&lost, means)).unwrap().totals.no_data,
+        0
+    );
 }
 
 // ---- check ROUTE ----
