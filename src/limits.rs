@@ -437,6 +437,10 @@ pub const TOKEN_SEARCH_BYTES: usize = 4 * 1024 * 1024;
 pub const TOKEN_CANDIDATES: usize = 1_000;
 /// How long a token is believed: mail is tried for up to five days, and may lie in a mailbox.
 pub const TOKEN_KEEP: Duration = Duration::from_secs(30 * 86_400);
+/// Characters in which the MAC of a token may differ that was damaged on its way; one made up differs in about 15 of 16.
+pub const TOKEN_DAMAGE_CHARS: usize = 3;
+/// Tokens of one message that do not verify and are looked at for damage, a millisecond each.
+pub const TOKENS_DAMAGED: usize = 4;
 /// Tokens noted of one message.
 pub const TOKENS_OF_MESSAGE: usize = 200;
 /// Tokens noted of one text.
@@ -787,3 +791,6 @@ pub const REFLECT_HOUR: u64 = 1_200;
 pub const REFLECT_AT_ONCE: usize = 50;
 /// From one look for arrivals to answer to the next: how long an answer may wait, which its own time leaves out.
 pub const REFLECT_EVERY: Duration = Duration::from_secs(1);
+/// How much later than a probe another one of its route was sent that makes it reordered by arriving first, where the route
+/// has no interval: the shortest one to own systems.
+pub const REORDERED_AFTER: Duration = Duration::from_secs(300);

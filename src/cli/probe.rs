@@ -22,6 +22,7 @@ use crate::cli::setup::expect::with_nothing_stored;
 use crate::clock::{self, Timestamp};
 use crate::daemon::probe::{Asked, NotSent, Sending, send_probe};
 use crate::daemon::{dns, keys};
+use crate::limits;
 use crate::mail::MessageId;
 use crate::probe::compose::Profile;
 use crate::probe::lifecycle::{Event, MailPlace, Seen, State, What, unused};
@@ -172,7 +173,7 @@ pub static HAPPENINGS: &[Column<Happening>] = &[
         "what",
         Kind::Text,
         Show::Whole,
-        "`planned`, `sending`, `accepted`, `refused`, `deferred`, `given_up`, `in_doubt`, `cancelled`, `arrived`, `replayed`, `moved`, `vanished`, `bounced`, `delayed`, `held`, `relayed`, `expanded`, `delivered`, `clock`, `verdict` (as it stood since then), `eye` (when a watcher looked), `mx`, or a phase of the dialogue.",
+        "`planned`, `sending`, `accepted`, `refused`, `deferred`, `given_up`, `in_doubt`, `cancelled`, `arrived`, `replayed`, `moved`, `vanished`, `bounced`, `delayed`, `held`, `relayed`, `expanded`, `delivered`, `clock`, `verdict` (as it stood since then), `eye` (when a watcher looked), `mx`, `answered` (or `answer` and what became of it), `answers`, `reordered`, or a phase of the dialogue.",
         |row| Value::text(Some(&row.what)),
     ),
     Column::new(
@@ -299,7 +300,10 @@ pub fn show(context: &Context, arguments: &ProbeShowArguments, out: &mut dyn Wri
     let reader = context.open_reader()?;
     let token = find(&reader, &arguments.token)?;
     let probe = reader.probe(&token, context.now)?;
-    let happenings = happenings(&probe);
+    let mut happenings = happenings(&probe);
+    happenings.extend(there_and_back(&reader, &probe, context.now)?);
+    happenings.extend(overtaken(context, &reader, &probe)?);
+    happenings.sort_by_key(|happening| happening.at);
     let head = Head { view: "probe", title: "Probe", is_timeless: true, ..Head::default() };
     let zone = TimeZone::UTC;
     if context.output.format == Format::Table {
@@ -340,6 +344,39 @@ fn find(reader: &Reader, text: &str) -> Result<String, Failure> {
                 .hint(format!("the newest of them: {}", some.join(", "))))
         }
     }
+}
+
+/// What became of answering the arrival of a probe, with the time of the way back; of an answer, what it answers.
+fn there_and_back(
+    reader: &Reader,
+    probe: &StoredProbe,
+    now: Timestamp,
+) -> Result<Option<Happening>, Failure> {
+    if let Some(answered) = reader.answered_by(&probe.token)? {
+        let text = Some(format!("the arrival of {answered}"));
+        return Ok(Some(Happening { at: probe.sent_at, what: "answers".to_owned(), text, took_ms: None }));
+    }
+    let Some(found) = reader.reflection(&probe.token)? else { return Ok(None) };
+    let (mut text, mut took_ms) = (found.reason, None);
+    if let Some(reply) = &found.reply_token {
+        let verdict = reader.probe(reply, now)?.verdict;
+        took_ms = verdict.latency.map(|latency| latency.ms);
+        let reason = text.map(|text| format!("; {text}")).unwrap_or_default();
+        text = Some(format!("by {reply}, {}{reason}", verdict.state.as_str()));
+    }
+    let what =
+        if found.state == "answered" { "answered".to_owned() } else { format!("answer {}", found.state) };
+    Ok(Some(Happening { at: found.arrived_at, what, text, took_ms }))
+}
+
+/// That a probe was overtaken by one that was sent at least one interval later.
+fn overtaken(context: &Context, reader: &Reader, probe: &StoredProbe) -> Result<Option<Happening>, Failure> {
+    let Some(at) = probe.verdict.arrived_at else { return Ok(None) };
+    let settings = context.settings()?;
+    let gap = settings.route(&probe.route).and_then(|route| route.every).unwrap_or(limits::REORDERED_AFTER);
+    let other = reader.overtaken_by(&probe.token, gap)?;
+    let text = |other| Some(format!("{other} was sent later and arrived before"));
+    Ok(other.map(|other| Happening { at, what: "reordered".to_owned(), text: text(other), took_ms: None }))
 }
 
 /// Events, the steps of every attempt, looks and verdicts, in the order of time.

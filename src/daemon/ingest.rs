@@ -453,11 +453,17 @@ fn read_whole(
         reading.status = Some(MessageStatus::Read);
         reading.reason = Some(format!("{}; what is attached cannot be read: {}", mail.why, first.reason));
     }
-    if !matches.forged.is_empty() {
-        reading.deviations.push("probe-token-forged".to_owned());
+    if matches.damaged > 0 {
+        reading.deviations.push("probe-token-damaged".to_owned());
     }
-    if !matches.foreign.is_empty() {
-        reading.deviations.push("probe-token-foreign".to_owned());
+    // What is known to be damaged was made up by nobody.
+    if matches.forged.len() + matches.foreign.len() > matches.damaged {
+        if !matches.forged.is_empty() {
+            reading.deviations.push("probe-token-forged".to_owned());
+        }
+        if !matches.foreign.is_empty() {
+            reading.deviations.push("probe-token-foreign".to_owned());
+        }
     }
     Ok(reading)
 }

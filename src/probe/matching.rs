@@ -223,6 +223,8 @@ pub struct Matches {
     pub forged: Vec<Finding>,
     /// Tokens of other installations.
     pub foreign: Vec<Finding>,
+    /// Of those that do not verify, how many are tokens of ours that were damaged on their way, as far as was looked.
+    pub damaged: usize,
 }
 
 impl Matches {
@@ -241,9 +243,9 @@ impl Matches {
 ///
 /// Shape: at most [`limits::TOKENS_OF_MESSAGE`] findings; the time is linear in the message.
 pub fn match_message(ring: &KeyRing, seen: &Seen<'_>) -> Matches {
-    let findings = find(ring, seen);
+    let (findings, damaged) = find(ring, seen);
     let mut tokens: Vec<Token> = Vec::new();
-    let mut matches = Matches::default();
+    let mut matches = Matches { damaged, ..Matches::default() };
     for finding in &findings {
         match finding.reading {
             Reading::Valid { token, .. } if !tokens.contains(&token) => tokens.push(token),
@@ -268,14 +270,22 @@ pub fn match_message(ring: &KeyRing, seen: &Seen<'_>) -> Matches {
     matches
 }
 
-/// All findings, the envelope first.
-fn find(ring: &KeyRing, seen: &Seen<'_>) -> Vec<Finding> {
+/// All findings, the envelope first, and how many were damaged.
+fn find(ring: &KeyRing, seen: &Seen<'_>) -> (Vec<Finding>, usize) {
     let mut findings = Vec::new();
+    let (mut looked, mut damaged) = (0, 0);
     let mut look = |text: &[u8], found_in| {
         if findings.len() < limits::TOKENS_OF_MESSAGE {
-            findings.extend(
-                ring.find_all(text).into_iter().map(|found| Finding { found_in, reading: found.reading }),
-            );
+            for found in ring.find_all(text) {
+                if !matches!(found.reading, Reading::Valid { .. }) && looked < limits::TOKENS_DAMAGED {
+                    looked += 1;
+                    let written = text.get(found.offset..found.offset + found.length);
+                    let is_damaged =
+                        |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| ring.is_damaged(text));
+                    damaged += usize::from(written.is_some_and(is_damaged));
+                }
+                findings.push(Finding { found_in, reading: found.reading });
+            }
         }
     };
     for recipient in seen.recipients {
@@ -286,7 +296,7 @@ fn find(ring: &KeyRing, seen: &Seen<'_>) -> Vec<Finding> {
     }
     look(seen.text, FoundIn::Text);
     findings.truncate(limits::TOKENS_OF_MESSAGE);
-    findings
+    (findings, damaged)
 }
 
 /// What a message is to the probe of one valid token.

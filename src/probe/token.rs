@@ -273,6 +273,12 @@ pub struct TokenTexts {
 }
 
 impl TokenTexts {
+    /// All of them.
+    pub fn all(&self) -> [&String; 7] {
+        let Self { recipient, envelope_sender, message_id, header, subject, body, envelope_id } = self;
+        [recipient, envelope_sender, message_id, header, subject, body, envelope_id]
+    }
+
     /// The token's name: what the store, tables and the command line show.
     pub fn name(&self) -> &str {
         &self.recipient

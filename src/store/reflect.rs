@@ -4,6 +4,8 @@
 //! replay, another reading or another process makes no second answer. An answer that was on its way when the process
 //! ended is in doubt and not sent again.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::writer::{Work, Writer};
@@ -33,6 +35,9 @@ const END: &str = "UPDATE reflect SET state = $1, reason = $2, next_at_ms = $3 W
 const INTERRUPTED: &str = "SELECT token, reply_token FROM reflect WHERE state = 'sending'";
 const ONE: &str = "SELECT token, state, reason, arrived_at_ms, reply_token FROM reflect WHERE token = $1";
 const OF_REPLY: &str = "SELECT token FROM reflect WHERE reply_token = $1";
+const OVERTAKEN: &str = "SELECT y.token FROM probe AS o JOIN probe AS y ON y.route = o.route
+    WHERE o.token = $1 AND y.sent_at_ms >= o.sent_at_ms + $2 AND y.sent_at_ms < o.arrived_at_ms
+    AND y.arrived_at_ms < o.arrived_at_ms ORDER BY y.sent_at_ms, y.token LIMIT 1";
 const TRIES: &str = "SELECT tries, arrived_at_ms FROM reflect WHERE token = $1";
 
 /// What reading a message found about answering it.
@@ -152,6 +157,16 @@ pub(super) fn one(connection: &Connection, token: &str) -> Result<Option<StoredR
 /// The probe that an answer answers.
 pub(super) fn answered_by(connection: &Connection, reply_token: &str) -> Result<Option<String>, StoreError> {
     Ok(connection.prepare_cached(OF_REPLY)?.query_row([reply_token], |row| row.get(0)).optional()?)
+}
+
+/// See [`super::Reader::overtaken_by`].
+pub(super) fn overtaken_by(
+    connection: &Connection,
+    token: &str,
+    gap: Duration,
+) -> Result<Option<String>, StoreError> {
+    let gap = i64::try_from(gap.as_millis()).unwrap_or(i64::MAX);
+    Ok(connection.prepare_cached(OVERTAKEN)?.query_row((token, gap), |row| row.get(0)).optional()?)
 }
 
 // ---- Work ----

@@ -144,7 +144,62 @@ fn an_arrival_is_answered_once_and_the_answer_never() {
     assert_eq!(back.len(), 2, "{rows:?}");
     let arrived = back.iter().find(|row| row["state"] == "arrived").unwrap_or_else(|| panic!("{rows:?}"));
     assert!(arrived["latency_ms"].as_i64().is_some(), "{arrived}");
-    assert_eq!(arrived["token"], world.ring.texts(&token).unwrap().recipient);
+    let reply = world.ring.texts(&token).unwrap().recipient;
+    assert_eq!(arrived["token"], reply);
+    // Shown with each other.
+    let shown = |token: &str, what: &str| {
+        let show = json(world.server.path(), &["probe", "show", token]);
+        let rows = show["rows"].as_array().unwrap().clone();
+        rows.into_iter().find(|row| row["what"] == what).unwrap_or_else(|| panic!("{what}: {show}"))
+    };
+    let answered = shown(probe.texts.name(), "answered");
+    assert!(answered["text"].as_str().unwrap().contains(&format!("by {reply}, arrived")), "{answered}");
+    assert_eq!(answered["took_ms"], arrived["latency_ms"]);
+    assert!(shown(&reply, "answers")["text"].as_str().unwrap().contains(probe.texts.name()));
+}
+
+/// Probes that overtake each other, and tokens that were damaged on their way.
+#[test]
+fn reordered_and_damaged() {
+    let world = World::new();
+    let ago = |seconds: i64| Timestamp::from_ms(clock::now().ms() - seconds * 1_000);
+    let (old, near, young) = (ago(900), ago(100), ago(60));
+    let [old, near, young] =
+        [(old, 1), (near, 2), (young, 3)].map(|(at, counter)| made(&world.ring, "silent", counter, at));
+    let before = made(&world.ring, "silent", 4, ago(1_800));
+    // One after the other, so that their order is that of the delivery.
+    for probe in [&before, &young, &near, &old] {
+        world.arrives(probe);
+        world.server.settle();
+    }
+    let is_reordered = |probe: &Planned| {
+        let show = json(world.server.path(), &["probe", "show", probe.texts.name()]);
+        let rows = show["rows"].as_array().unwrap().clone();
+        rows.iter()
+            .any(|row| row["what"] == "reordered" && row["text"].as_str().unwrap().contains("sent later"))
+    };
+    // The one sent within an interval is not: they may well run side by side.
+    let all = [&before, &young, &near, &old].map(is_reordered);
+    assert_eq!(all, [false, false, false, true]);
+    let deviations = |counter: i64| -> String {
+        world.server.settle();
+        let sql = "SELECT deviations FROM message ORDER BY message_id DESC LIMIT 1";
+        let found: String = world.connection().query_row(sql, [], |row| row.get(0)).unwrap();
+        format!("{counter} {found}")
+    };
+    let letter =
+        |token: &str| format!("From: <a@example.net>\r\nTo: <probe@example.com>\r\n\r\n-- {token} --\r\n");
+    let mut damaged = young.texts.body.clone();
+    let last = if damaged.pop() == Some('a') { 'b' } else { 'a' };
+    damaged.push(last);
+    world.comes("a@example.net", "probe@example.com", letter(&damaged).as_bytes());
+    assert_eq!(deviations(1), "1 [\"probe-token-damaged\"]");
+    let forged = KeyRing::with_id(world.ring.mint(Kind::Probe, 1, clock::now(), 1).key_id, &[8; 32]).unwrap();
+    let forged = made(&forged, "silent", 5, clock::now());
+    world.comes("a@example.net", "probe@example.com", letter(&forged.texts.body).as_bytes());
+    assert_eq!(deviations(2), "2 [\"probe-token-forged\"]");
+    world.comes("a@example.net", "probe@example.com", letter(&young.texts.body).as_bytes());
+    assert_eq!(deviations(3), "3 []");
 }
 
 #[test]

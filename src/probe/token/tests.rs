@@ -120,6 +120,34 @@ fn forged_and_foreign_are_told_apart() {
 }
 
 #[test]
+fn damaged_is_told_from_made_up() {
+    let ring = ring();
+    for name in [texts().recipient, texts().envelope_sender, texts().body] {
+        assert!(!ring.is_damaged(&format!("{name}x")));
+        // Any one character, the key id and the version included.
+        for at in name.len() - 32..name.len() {
+            let mut bytes = name.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert!(ring.is_damaged(&changed), "{changed}");
+            assert!(ring.is_damaged(&changed.to_uppercase()), "{changed}");
+        }
+        // Three of the MAC, and four.
+        let mut bytes = name.clone().into_bytes();
+        for (count, at) in (name.len() - 4..name.len()).enumerate() {
+            bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+            let changed = String::from_utf8(bytes.clone()).unwrap();
+            assert_eq!(ring.is_damaged(&changed), count < 3, "{changed}");
+        }
+    }
+    // Made with another key, or with nothing but what everybody can read.
+    let other = KeyRing::with_id(3, &[8; KEY_BYTES]).unwrap().texts(&token()).unwrap();
+    assert!(!ring.is_damaged(&other.recipient));
+    assert!(!ring.is_damaged(&format!("{}aaaaaaaaaaaaaaaa", &texts().recipient[..18])));
+    assert!(!ring.is_damaged("") && !ring.is_damaged("mfb") && !ring.is_damaged("hello"));
+}
+
+#[test]
 fn old_keys_still_verify() {
     let rotated = KeyRing::with_id(4, &[9; KEY_BYTES]).unwrap().verify_only(3, &[7; KEY_BYTES]).unwrap();
     assert!(matches!(rotated.read_text(&texts().body), Some(Reading::Valid { .. })));

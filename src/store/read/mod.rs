@@ -399,6 +399,12 @@ impl Reader {
         self.consistently(|connection| dns::records(connection, query, at))
     }
 
+    /// The probe of the same way that was sent at least `gap` after this one and arrived before it: then they came out of
+    /// order. `None` where none did.
+    pub fn overtaken_by(&self, token: &str, gap: Duration) -> Result<Option<String>, StoreError> {
+        reflect::overtaken_by(&self.connection, token, gap)
+    }
+
     /// At most `limit` arrivals that are to be answered at `now`, the longest due first.
     pub fn due_reflections(&self, now: Timestamp, limit: usize) -> Result<Vec<DueReflection>, StoreError> {
         reflect::due(&self.connection, now, limit)
