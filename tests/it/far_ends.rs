@@ -10,6 +10,10 @@ use serde_json::Value;
 use crate::support::program::{Said, Server, json, json_said, say};
 use crate::support::sink::eventually;
 
+/// Where it lies: a mailbox of Dovecot that Postfix fills.
+#[cfg(test)]
+mod mailboxes;
+
 /// What comes back: bounces, delays, and what became of the probe.
 #[cfg(test)]
 mod returned;
@@ -22,12 +26,17 @@ struct Monitor {
 impl Monitor {
     /// Starts it.
     fn start() -> Self {
-        let server = Server::start(&[
+        Self::with("")
+    }
+
+    /// Starts it with further lines of configuration.
+    fn with(more: &str) -> Self {
+        let recipients = [
             ("probe@monitor.example", "probe"),
             ("probe@probes.example", "probe"),
             ("bounce@monitor.example", "bounce"),
-        ]);
-        Self { server }
+        ];
+        Self { server: Server::start_with(&recipients, more) }
     }
 
     /// Where it takes mail.

@@ -97,11 +97,17 @@ verify = false
 impl Server {
     /// Starts `serve` with one recipient of each given address and purpose.
     pub(crate) fn start(recipients: &[(&str, &str)]) -> Self {
+        Self::start_with(recipients, "")
+    }
+
+    /// As [`Self::start`], with further lines of configuration.
+    pub(crate) fn start_with(recipients: &[(&str, &str)], more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut text = CONFIGURATION.to_owned();
         for (address, purpose) in recipients {
             let _ = write!(text, "\n[[recipient]]\naddress = \"{address}\"\npurpose = \"{purpose}\"\n");
         }
+        text.push_str(more);
         std::fs::write(folder.path().join("mailsonde.toml"), text).expect("the configuration is written");
         Self::start_in(folder, &[])
     }
