@@ -113,8 +113,6 @@ impl Made {
             has_bounce_path: true,
             planned_at: None,
             sent_at,
-            message_sha256: [0; 32],
-            is_in_maintenance: false,
         };
         let reason = || Reason { text: "made".to_owned(), ..Reason::default() };
         let note = |at: Timestamp, what: What| self.store.note_probe(&token, Event { at, what }).unwrap();
