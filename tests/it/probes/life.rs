@@ -274,6 +274,7 @@ fn probes_are_found_by_what_people_have_of_them() {
 
 #[test]
 fn a_probe_that_a_younger_one_overtook() {
+    type Way = (i64, i64, i64);
     let f = Fixture::new();
     let reason = |token: &str| {
         let rows = f.store.reader().unwrap().probes(&Query::default(), at(1_000)).unwrap().rows;
@@ -292,7 +293,7 @@ fn a_probe_that_a_younger_one_overtook() {
         sighting
     };
     // (sent, arrived, last look without it) of an older and a younger one; whether the older one was overtaken
-    let cases: [((i64, i64, i64), (i64, i64, i64), bool); 5] = [
+    let cases: [(Way, Way, bool); 5] = [
         ((0, 300, 300), (60, 70, 70), true),
         ((0, 60, 60), (60, 70, 70), false),
         // Sent at nearly one moment.
