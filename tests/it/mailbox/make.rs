@@ -102,15 +102,9 @@ pub(super) struct Probe {
     pub(super) mail: Vec<u8>,
 }
 
-impl Kept {
-    /// The keys of its tokens.
-    pub(super) fn ring(&self) -> KeyRing {
-        keys::load_or_create(self.store.path()).unwrap()
-    }
-
+impl Probe {
     /// A probe that was sent a minute ago; `hop` is the id in the field of the last host that took it.
-    pub(super) fn probe(&self, counter: u32, hop: &str) -> Probe {
-        let ring = self.ring();
+    pub(super) fn made(ring: &KeyRing, counter: u32, hop: &str) -> Self {
         let made_at = clock::Timestamp::from_seconds(clock::now().seconds() - 60);
         let token = ring.mint(Kind::Probe, 1, made_at, counter);
         let texts = ring.texts(&token).unwrap();
@@ -122,7 +116,19 @@ impl Kept {
             texts.subject, texts.message_id, texts.header, texts.body
         );
         let name = texts.name().to_owned();
-        Probe { name, texts, made_at_ms: made_at.ms(), mail: mail.into_bytes() }
+        Self { name, texts, made_at_ms: made_at.ms(), mail: mail.into_bytes() }
+    }
+}
+
+impl Kept {
+    /// The keys of its tokens.
+    pub(super) fn ring(&self) -> KeyRing {
+        keys::load_or_create(self.store.path()).unwrap()
+    }
+
+    /// A probe that was sent a minute ago; `hop` is the id in the field of the last host that took it.
+    pub(super) fn probe(&self, counter: u32, hop: &str) -> Probe {
+        Probe::made(&self.ring(), counter, hop)
     }
 
     /// One look for our own messages.

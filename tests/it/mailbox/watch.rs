@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use mailsonde::mailbox::{Credential, Credentials, Fault, WatchOptions, inspect_own, watch_own};
 
-use super::make::{Kept, report_mail, runtime, watching};
+use super::make::{Kept, Probe, report_mail, runtime, watching};
 use crate::support::dovecot::{Dovecot, NOBODY, PASSWORD};
-use crate::support::program::json;
+use crate::support::program::{Server, json};
 use crate::support::sink::eventually;
 
 /// The user of the account.
@@ -428,4 +428,38 @@ fn the_folder_for_spam_is_shown_with_how_it_is_known() {
     let listed = json(folder.path(), &["--config", "mailsonde.toml", "mailbox", "list"])["rows"].clone();
     assert_eq!(listed[0]["account"], "watch imap://other@localhost");
     assert_eq!(listed[1]["folder"], "Junk");
+}
+
+/// The whole way as a user has it: `serve` watches, `report probes` says where it is.
+#[test]
+fn the_program_watches_while_it_serves() {
+    let Some(dovecot) = Dovecot::start() else { return };
+    dovecot.deliver(USER, &report_mail(1));
+    dovecot.deliver_in(USER, ".Junk", &report_mail(2));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), PASSWORD).unwrap();
+    let text = format!(
+        "[store]\npath = \"t.db\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n[mailbox.seed]\npurpose = \"watch\"\n\
+         host = \"localhost\"\nport = {}\naccept_any_certificate = true\nuser = \"{USER}\"\npoll = \"1s\"\n\
+         password = {{ file = \"password\" }}\n",
+        dovecot.imaps
+    );
+    std::fs::write(folder.path().join("mailsonde.toml"), text).unwrap();
+    let server = Server::start_in(folder, &[]);
+    let ring = mailsonde::daemon::keys::load_or_create(&server.path().join("t.db")).unwrap();
+    let (inbox, spam) = (Probe::made(&ring, 1, "1a"), Probe::made(&ring, 2, "2a"));
+    dovecot.deliver(USER, &inbox.mail);
+    dovecot.deliver_in(USER, ".Junk", &spam.mail);
+    let place = |probe: &Probe| {
+        let rows = json(server.path(), &["report", "probes"])["rows"].clone();
+        let rows = rows.as_array().unwrap();
+        let row = rows.iter().find(|row| row["token"] == probe.name.as_str()).cloned().unwrap_or_default();
+        (
+            row["state"].as_str().unwrap_or_default().to_owned(),
+            row["place"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let wanted = |word: &str| ("arrived".to_owned(), word.to_owned());
+    eventually("both are seen", || place(&inbox) == wanted("inbox") && place(&spam) == wanted("spam"));
+    assert_eq!(dovecot.mails(USER, "").iter().filter(|name| name.contains("S")).count(), 0);
 }
