@@ -299,18 +299,18 @@ fn remarks_name_what_will_surprise() {
     let elsewhere = format!("{base}to = \"{{token}}@monitor.example.net\"\n");
     let got = remarks_of(Whose::Own, &elsewhere);
     assert!(got.len() == 1 && got[0].contains("`unobserved: no bounce path`"), "{got:?}");
-    assert_eq!(remarks_of(Whose::Own, &format!("{elsewhere}bounces = \"office\"")), [""; 0]);
+    assert_eq!(remarks_of(Whose::Own, &format!("{elsewhere}bounces = \"own\"")), [""; 0]);
     let bare = format!("{elsewhere}mail_from = \"{{token}}@monitor.example.net\"");
     assert_eq!(remarks_of(Whose::Own, &bare), [""; 0]);
     let other = format!("{elsewhere}mail_from = \"bounce+{{token}}@monitor.example.net\"");
     assert_eq!(remarks_of(Whose::Own, &other).len(), 1, "there is no such recipient");
     // Eyes.
-    let away = format!("{base}to = \"a@example.com\"\nbounces = \"office\"\n");
+    let away = format!("{base}to = \"a@example.com\"\nbounces = \"own\"\n");
     let got = remarks_of(Whose::Own, &away);
     assert!(got.len() == 1 && got[0].contains("nobody of ours looks"), "{got:?}");
     assert_eq!(remarks_of(Whose::Own, &format!("{away}watch = \"office\"")), [""; 0]);
     // Consent.
-    let foreign = format!("{base}to = \"a@mail.other.example\"\nbounces = \"office\"\nwatch = \"office\"\n");
+    let foreign = format!("{base}to = \"a@mail.other.example\"\nbounces = \"own\"\nwatch = \"office\"\n");
     let got = remarks_of(Whose::Foreign, &foreign);
     assert!(got.len() == 1 && got[0].contains("`consent = \"whose, and why\"`"), "{got:?}");
     assert_eq!(remarks_of(Whose::Foreign, &format!("{foreign}consent = \"Ann agreed\"")), [""; 0]);

@@ -146,7 +146,7 @@ mod tests {
             .collect();
         let want = [
             ("hq", "in-turn", "plain business", 2, None),
-            ("hq", "attach:1MiB", "attach:1MiB", 6, None),
+            ("hq", "attach:1048576", "attach:1048576", 6, None),
             ("by-hand", "negative plain", "plain", 24, Some(hour)),
             ("twice", "plain", "plain", 2, None),
         ];
