@@ -18,9 +18,15 @@ mod mailboxes;
 #[cfg(test)]
 mod returned;
 
+/// What receivers ask of the author's domain, and that the owners of the far ends agreed.
+const ZONE: &str =
+    "monitor.example. TXT \"v=spf1 ip4:127.0.0.1 -all\"\n_dmarc.monitor.example. TXT \"v=DMARC1; p=none\"\n";
+
 /// A running `serve` that takes probes and bounces at `monitor.example`.
 struct Monitor {
     server: Server,
+    /// The zone that it asks in the place of the network.
+    _zone: tempfile::NamedTempFile,
 }
 
 impl Monitor {
@@ -36,7 +42,16 @@ impl Monitor {
             ("probe@probes.example", "probe"),
             ("bounce@monitor.example", "bounce"),
         ];
-        Self { server: Server::start_with(&recipients, more) }
+        let zone = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(zone.path(), ZONE).unwrap();
+        let agreed = ["bounce.example", "peer.example", "mailbox.example"]
+            .map(|domain| format!("{{ domain = \"{domain}\", because = \"a test of ours\" }}"));
+        let more = format!(
+            "\n[dns]\nzone = \"{}\"\n[probes]\nconsent = [{}]\n{more}",
+            zone.path().display(),
+            agreed.join(", ")
+        );
+        Self { server: Server::start_with(&recipients, &more), _zone: zone }
     }
 
     /// Where it takes mail.

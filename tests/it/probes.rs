@@ -21,6 +21,10 @@ mod scheduled;
 #[cfg(test)]
 mod life;
 
+/// Direct to MX hosts with the program itself.
+#[cfg(test)]
+mod through;
+
 /// Probes in the store.
 #[cfg(test)]
 mod stored;

@@ -48,10 +48,9 @@ fn spam_is_told_from_the_inbox_of_a_mailbox_that_a_relay_fills() {
     }
     let monitor = watcher(&dovecot);
     let relay = deliverer(&monitor, &dovecot);
-    let more = "watch = \"seed\"\nconsent = \"a mailbox of our own\"\nbounces = \"\"";
-    let more = more.replace("bounces = \"\"", "");
-    monitor.add_route("inbox", relay.smtp, "seed@mailbox.example", &more);
-    monitor.add_route("junk", relay.smtp, "junk@mailbox.example", &more);
+    let more = "watch = \"seed\"\n";
+    monitor.add_route("inbox", relay.smtp, "seed@mailbox.example", more);
+    monitor.add_route("junk", relay.smtp, "junk@mailbox.example", more);
     let (inbox, junk) = (token(&monitor.send("inbox")), token(&monitor.send("junk")));
     for (sent, place) in [(&inbox, "inbox"), (&junk, "spam")] {
         let shown = monitor.wait_for(sent, "arrived");

@@ -430,7 +430,7 @@ fn the_folder_for_spam_is_shown_with_how_it_is_known() {
     assert_eq!(listed[1]["folder"], "Junk");
 }
 
-/// The whole way as a user has it: `serve` watches, `report probes` says where it is.
+/// The whole way as a user has it: `serve` watches, `probe list` says where it is.
 #[test]
 fn the_program_watches_while_it_serves() {
     let Some(dovecot) = Dovecot::start() else { return };
@@ -451,7 +451,7 @@ fn the_program_watches_while_it_serves() {
     dovecot.deliver(USER, &inbox.mail);
     dovecot.deliver_in(USER, ".Junk", &spam.mail);
     let place = |probe: &Probe| {
-        let rows = json(server.path(), &["report", "probes"])["rows"].clone();
+        let rows = json(server.path(), &["probe", "list"])["rows"].clone();
         let rows = rows.as_array().unwrap();
         let row = rows.iter().find(|row| row["token"] == probe.name.as_str()).cloned().unwrap_or_default();
         (

@@ -251,7 +251,9 @@ fn killed_in_the_middle_of_sending_is_never_sent_again() {
     assert_eq!(times, 1);
     let shown = json(server.path(), &["probe", "show", &stalled]);
     let events: Vec<_> = shown["rows"].as_array().unwrap().iter().map(|row| row["what"].clone()).collect();
-    assert_eq!(events, ["sending"], "{shown}");
+    assert_eq!(events.iter().filter(|event| *event == "sending").count(), 1, "{shown}");
+    let is_known = |event: &&Value| ["sending", "eye", "verdict", "clock"].contains(&event.as_str().unwrap());
+    assert_eq!(events.iter().find(|event| !is_known(event)), None, "{shown}");
     assert_eq!(shown["totals"]["state"], "sending");
 }
 
