@@ -8,9 +8,9 @@
 //! falling into step with what else happens every five minutes. There is no calendar, hence no daylight saving.
 //!
 //! What was not sent in its time is not sent later: it is **missed**, counted with its period and its reason, so that
-//! a view can say "no data". Only a slot that passed just before we began ([`grace`]) is made up for, one a series at
+//! a view can say "no data". Only a slot that passed just before we began (its grace) is made up for, one a series at
 //! most and spread over the time of grace, so that a restart costs no probe and makes no burst. In the first week of
-//! a series ([`Series::half_rate`]) every second slot is left out.
+//! a series (its half rate) every second slot is left out.
 //!
 //! After a bad probe three quick ones follow ([`after_outcome`]); then the series is as before, until a good one has
 //! been seen: a far end that stays down is not hammered.

@@ -7,8 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
-use crate::support::program::{Said, Server, json, json_said, say};
-use crate::support::sink::eventually;
+use crate::support::program::{PATIENCE, Said, Server, json, json_said, say};
 
 /// Where it lies: a mailbox of Dovecot that Postfix fills.
 #[cfg(test)]
@@ -96,10 +95,12 @@ impl Monitor {
     #[track_caller]
     fn wait_for(&self, token: &str, state: &str) -> Value {
         let mut seen = Value::Null;
-        eventually(&format!("the probe is {state}"), || {
+        let until = mailsonde::clock::instant() + PATIENCE;
+        while seen["state"] != state {
+            assert!(mailsonde::clock::instant() < until, "not {state}: {:#}", self.probe(token));
+            std::thread::sleep(std::time::Duration::from_millis(50));
             seen = self.probe(token)["totals"].clone();
-            seen["state"] == state
-        });
+        }
         seen
     }
 

@@ -12,7 +12,7 @@ pub enum Leave {
     Published,
     /// It does not; what else stands there.
     Absent {
-        /// The texts that stand there, at most [`SHOWN`].
+        /// The texts that stand there, a few at most.
         found: Vec<String>,
     },
     /// DNS does not say, and why.

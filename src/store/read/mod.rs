@@ -258,7 +258,7 @@ impl Reader {
     }
 
     /// The names of probes, the newest first: the one of the token, else those with this recipient, Message-ID (with or
-    /// without `< >`) or queue id. At most [`limits::PROBES_FOUND`].
+    /// without `< >`) or queue id. At most [`crate::limits::PROBES_FOUND`].
     pub fn find_probes(&self, token: &str, text: &str) -> Result<Vec<String>, StoreError> {
         self.consistently(|connection| probe::find(connection, token, text))
     }

@@ -461,5 +461,5 @@ fn the_program_watches_while_it_serves() {
     };
     let wanted = |word: &str| ("arrived".to_owned(), word.to_owned());
     eventually("both are seen", || place(&inbox) == wanted("inbox") && place(&spam) == wanted("spam"));
-    assert_eq!(dovecot.mails(USER, "").iter().filter(|name| name.contains("S")).count(), 0);
+    assert_eq!(dovecot.mails(USER, "").iter().filter(|name| name.contains('S')).count(), 0);
 }

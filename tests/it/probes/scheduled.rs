@@ -252,7 +252,9 @@ fn killed_in_the_middle_of_sending_is_never_sent_again() {
     let shown = json(server.path(), &["probe", "show", &stalled]);
     let events: Vec<_> = shown["rows"].as_array().unwrap().iter().map(|row| row["what"].clone()).collect();
     assert_eq!(events.iter().filter(|event| *event == "sending").count(), 1, "{shown}");
-    let is_known = |event: &&Value| ["sending", "eye", "verdict", "clock"].contains(&event.as_str().unwrap());
+    let is_known = |event: &&serde_json::Value| {
+        ["sending", "eye", "verdict", "clock"].contains(&event.as_str().unwrap())
+    };
     assert_eq!(events.iter().find(|event| !is_known(event)), None, "{shown}");
     assert_eq!(shown["totals"]["state"], "sending");
 }
