@@ -18,7 +18,7 @@ use crate::mailbox::{
     inspect_own, look_once, pass,
 };
 use crate::render::{Column, Head, Kind, Sheet, Show, Value, escape};
-use crate::store::MailboxFolder;
+use crate::store::{MailboxFolder, Reader, mailbox_eye};
 
 /// Runs the command.
 pub fn run(context: &Context, command: &MailboxCommand, out: &mut dyn Write) -> Result<Exit, Failure> {
@@ -335,6 +335,8 @@ pub struct Listed {
     pub folder: String,
     /// What is remembered of it.
     pub known: Option<MailboxFolder>,
+    /// Why a watcher could not look into the account at all.
+    pub blind: Option<String>,
 }
 
 impl Listed {
@@ -404,7 +406,8 @@ pub static LISTED: &[Column<Listed>] = &[
         |row| Value::text(row.known.as_ref().and_then(|known| known.first_given_up.as_deref())),
     ),
     Column::new("fault", "fault", Kind::Text, Show::Cut(20), "Why the last look failed.", |row| {
-        Value::text(row.known.as_ref().and_then(|known| known.fault.as_deref()))
+        let of_folder = || row.known.as_ref().and_then(|known| known.fault.as_deref());
+        Value::text(row.blind.as_deref().or_else(of_folder))
     }),
 ];
 
@@ -416,8 +419,8 @@ fn instant(at: Timestamp) -> Value<'static> {
 /// Lists the folders of the configuration with what is remembered of them.
 fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
     let settings = context.settings()?;
-    let known =
-        if settings.store_path.exists() { context.open_reader()?.mailbox_folders()? } else { Vec::new() };
+    let reader = if settings.store_path.exists() { Some(context.open_reader()?) } else { None };
+    let known = reader.as_ref().map_or_else(|| Ok(Vec::new()), Reader::mailbox_folders)?;
     let mut rows = Vec::new();
     for mailbox in &settings.mailboxes {
         let watched = watch_options(mailbox);
@@ -429,6 +432,8 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
                 folders.push(other.key.folder.clone());
             }
         }
+        let eye = mailbox_eye(&mailbox.name);
+        let blind = reader.as_ref().map_or(Ok(None), |reader| reader.blind_because(&eye))?;
         for folder in &folders {
             let is_it = |other: &&MailboxFolder| other.key.account == account && other.key.folder == *folder;
             rows.push(Listed {
@@ -436,6 +441,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<Exit, Failure> {
                 account: account.clone(),
                 folder: folder.clone(),
                 known: known.iter().find(is_it).cloned(),
+                blind: blind.clone(),
             });
         }
     }

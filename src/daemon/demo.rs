@@ -211,7 +211,9 @@ fn route(name: &str, sink: SocketAddr, to: &str) -> anyhow::Result<RouteSettings
         ..SenderSettings::submission(name, sink.ip().to_string(), sink.port())
     };
     let from = Address::parse("probe@demo.mailsonde.test").context("the demonstration's address")?;
-    Ok(RouteSettings { lost_after: LOST_AFTER, ..RouteSettings::new(name, sender, to, from) })
+    // What comes back comes to us: without that nothing could be called lost.
+    let mail_from = Some("bounce+{token}@mailsonde.test".to_owned());
+    Ok(RouteSettings { lost_after: LOST_AFTER, mail_from, ..RouteSettings::new(name, sender, to, from) })
 }
 
 /// Waits until every probe has its verdict, and checks that it is the expected one.

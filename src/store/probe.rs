@@ -26,7 +26,7 @@ use crate::probe::token::{KeyRing, Kind, Token};
 use crate::smtp::submit::{HandOver, MxTried};
 
 pub(super) use event::{EVENTS, read_event};
-pub(super) use eye::{forget_eyes, note_look, observed};
+pub(super) use eye::{blind_because, forget_eyes, note_look, observed};
 pub(super) use verdict::{Stored, due, note_clock, settle_due, unlike};
 
 use event::insert_event;

@@ -57,6 +57,15 @@ pub(in crate::store) fn note_look(
     })
 }
 
+/// See [`crate::store::Reader::blind_because`].
+pub(in crate::store) fn blind_because(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<String>, StoreError> {
+    let fault = connection.prepare_cached(LAST)?.query_row([name], |row| row.get(2)).optional()?;
+    Ok(fault.flatten())
+}
+
 /// The looks of the named eyes since `since`.
 pub(in crate::store) fn observed(
     connection: &Connection,

@@ -326,6 +326,11 @@ impl Reader {
         self.consistently(mailbox::list)
     }
 
+    /// Why the last look of an eye failed; `None` if it did not, or nobody looked.
+    pub fn blind_because(&self, eye: &str) -> Result<Option<String>, StoreError> {
+        super::probe::blind_because(&self.connection, eye)
+    }
+
     /// True if a watcher saw this arrival before.
     pub fn knows_arrival(&self, key: &ArrivalKey) -> Result<bool, StoreError> {
         mailbox_arrival::knows(&self.connection, key)

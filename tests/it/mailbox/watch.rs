@@ -11,7 +11,7 @@ use mailsonde::mailbox::{Credential, Credentials, Fault, WatchOptions, inspect_o
 
 use super::make::{Kept, Probe, report_mail, runtime, watching};
 use crate::support::dovecot::{Dovecot, NOBODY, PASSWORD};
-use crate::support::program::{Server, json};
+use crate::support::program::{PATIENCE, Server, json};
 use crate::support::sink::eventually;
 
 /// The user of the account.
@@ -433,7 +433,7 @@ fn the_folder_for_spam_is_shown_with_how_it_is_known() {
 /// The whole way as a user has it: `serve` watches, `probe list` says where it is.
 #[test]
 fn the_program_watches_while_it_serves() {
-    let Some(dovecot) = Dovecot::start() else { return };
+    let Some(mut dovecot) = Dovecot::start() else { return };
     dovecot.deliver(USER, &report_mail(1));
     dovecot.deliver_in(USER, ".Junk", &report_mail(2));
     let folder = tempfile::tempdir().unwrap();
@@ -462,4 +462,21 @@ fn the_program_watches_while_it_serves() {
     let wanted = |word: &str| ("arrived".to_owned(), word.to_owned());
     eventually("both are seen", || place(&inbox) == wanted("inbox") && place(&spam) == wanted("spam"));
     assert_eq!(dovecot.mails(USER, "").iter().filter(|name| name.contains('S')).count(), 0);
+    // While it cannot be looked into, the reason stands in the list.
+    let faults = || {
+        let listed = json(server.path(), &["mailbox", "list"])["rows"].clone();
+        let rows = listed.as_array().unwrap().clone();
+        rows.iter().filter_map(|row| row["fault"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    assert_eq!(faults(), [""; 0]);
+    dovecot.stop();
+    for _ in 0..PATIENCE.as_millis() / 50 {
+        if !faults().is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let told = faults();
+    assert_eq!(told.len(), 2, "both folders: {told:?}");
+    assert!(told.iter().all(|fault| !fault.contains(PASSWORD)), "{told:?}");
 }
