@@ -20,6 +20,8 @@ const FOLDER: &str = "INBOX";
 /// A signed-in connection.
 struct Session {
     wire: Wire,
+    /// No text of the server that is shown has it in it, whenever the server says it.
+    credentials: Credentials,
     /// What the server can (RFC 2449 §5), in upper case; empty if it does not say.
     capabilities: Vec<String>,
 }
@@ -34,14 +36,19 @@ struct Listed {
 impl Session {
     /// Connects, makes TLS and signs in.
     async fn open(options: &MailboxOptions, credentials: &Credentials) -> Result<Self, Fault> {
-        let mut session = Self { wire: Wire::connect(options).await?, capabilities: Vec::new() };
+        let mut session = Self {
+            wire: Wire::connect(options).await?,
+            credentials: credentials.clone(),
+            capabilities: Vec::new(),
+        };
         session.wire.begin_command();
         let greeting = session.wire.line().await?;
         match status(&greeting) {
             Some(true) => {}
-            Some(false) => return Err(Fault::Closed(Said(Some(shown(&greeting))))),
+            Some(false) => return Err(Fault::Closed(Said(Some(session.shown(&greeting))))),
             None => {
-                return Err(Fault::Garbage(format!("no greeting of a POP3 server: {}", shown(&greeting))));
+                let said = session.shown(&greeting);
+                return Err(Fault::Garbage(format!("no greeting of a POP3 server: {said}")));
             }
         }
         session.ask_capabilities().await?;
@@ -76,7 +83,8 @@ impl Session {
                 self.send("AUTH XOAUTH2").await?;
                 let line = self.wire.line().await?;
                 if !line.starts_with(b"+ ") && line != b"+" {
-                    return Err(Fault::NoMechanism(format!("the server takes no XOAUTH2: {}", shown(&line))));
+                    let said = self.shown(&line);
+                    return Err(Fault::NoMechanism(format!("the server takes no XOAUTH2: {said}")));
                 }
                 match self.command(&BASE64.encode(message.as_bytes())).await {
                     // A refusal comes as a challenge that is answered with an empty line.
@@ -86,7 +94,6 @@ impl Session {
             }
         };
         answer.map(|_| ()).map_err(|text| {
-            let text = credentials.redact(&text);
             // RFC 2449 §8.1 and RFC 3206 §4: the mailbox is locked, or the server in trouble.
             if ["[IN-USE]", "[SYS/TEMP]", "[LOGIN-DELAY]"].iter().any(|code| text.contains(code)) {
                 Fault::Refused { command: "sign-in", text }
@@ -94,6 +101,12 @@ impl Session {
                 Fault::SignIn(text)
             }
         })
+    }
+
+    /// A text of the server for a message of ours.
+    fn shown(&self, text: &[u8]) -> String {
+        // Before it is cut: half a secret is one too.
+        shown(self.credentials.redact(&String::from_utf8_lossy(text)).as_bytes())
     }
 
     /// Sends a command.
@@ -107,9 +120,9 @@ impl Session {
         self.send(command).await?;
         let line = self.wire.line().await?;
         match status(&line) {
-            Some(true) => Ok(Ok(shown(line.get(3..).unwrap_or_default()))),
-            Some(false) => Ok(Err(shown(&line))),
-            None => Err(Fault::Garbage(shown(&line))),
+            Some(true) => Ok(Ok(self.shown(line.get(3..).unwrap_or_default()))),
+            Some(false) => Ok(Err(self.shown(&line))),
+            None => Err(Fault::Garbage(self.shown(&line))),
         }
     }
 

@@ -16,6 +16,8 @@ use crate::mailbox::wire::{self, Wire};
 /// A connection on which we are signed in.
 pub(in crate::mailbox) struct Session {
     wire: Wire,
+    /// No text of the server that is kept or shown has it in it, whenever the server says it.
+    credentials: Credentials,
     /// Number of the last command.
     number: u32,
     /// What the server can, in upper case.
@@ -69,6 +71,7 @@ impl Session {
         let wire = Wire::connect(options).await?;
         let mut session = Self {
             wire,
+            credentials: credentials.clone(),
             number: 0,
             capabilities: HashSet::new(),
             // A literal that is no message is shorter than the largest message.
@@ -80,7 +83,10 @@ impl Session {
         session.wire.begin_command();
         let greeting = match session.response().await? {
             Response::Status(answer) => answer,
-            other => return Err(Fault::Garbage(format!("no greeting of an IMAP server: {}", show(&other)))),
+            other => {
+                let said = session.credentials.redact(&show(&other));
+                return Err(Fault::Garbage(format!("no greeting of an IMAP server: {said}")));
+            }
         };
         let mut is_signed_in = match greeting.status {
             Status::Ok => false,
@@ -165,9 +171,9 @@ impl Session {
             Status::Ok => Ok(()),
             // RFC 5530 §3: the server's own trouble, not the password's.
             _ if answer.is_code("UNAVAILABLE") || answer.is_code("INUSE") || answer.is_code("LIMIT") => {
-                Err(Fault::Refused { command: "sign-in", text: credentials.redact(&answer.text) })
+                Err(Fault::Refused { command: "sign-in", text: answer.text })
             }
-            _ => Err(Fault::SignIn(credentials.redact(&answer.text))),
+            _ => Err(Fault::SignIn(answer.text)),
         }
     }
 
@@ -288,7 +294,7 @@ impl Session {
             }
             Response::Tagged(tag, _) => Err(Fault::Garbage(format!(
                 "the end of a command {} that was not given",
-                shown(tag.as_bytes())
+                self.credentials.redact(&shown(tag.as_bytes()))
             ))),
             _ => Ok(()),
         }
@@ -511,10 +517,14 @@ impl Session {
             pieces.push(Piece::Literal(self.wire.exact(count).await?));
         }
         let head = match pieces.first() {
-            Some(Piece::Text(line)) => shown(line),
+            Some(Piece::Text(line)) => self.credentials.redact(&shown(line)),
             _ => String::new(),
         };
-        response::parse(pieces).ok_or(Fault::Garbage(head))
+        let mut response = response::parse(pieces).ok_or(Fault::Garbage(head))?;
+        if let Response::Status(answer) | Response::Tagged(_, answer) = &mut response {
+            answer.text = self.credentials.redact(&answer.text);
+        }
+        Ok(response)
     }
 }
 

@@ -96,6 +96,29 @@ fn a_broken_look_is_named_and_the_next_one_reads_everything_once() {
     }
 }
 
+/// A server that says the password, whenever it does.
+#[test]
+fn the_password_is_in_no_word_of_ours() {
+    for (at, text) in [
+        ("", "-ERR you were correct-horse"),
+        ("", "correct-horse"),
+        ("PASS", "-ERR correct-horse is wrong"),
+        ("PASS", "-ERR [IN-USE] correct-horse"),
+        ("UIDL", "-ERR correct-horse"),
+        ("UIDL", "correct-horse"),
+    ] {
+        let server = server(three(), move |command| {
+            let is_here = if at.is_empty() { command.is_empty() } else { command.starts_with(at) };
+            is_here.then(|| Reply::Close(format!("{text}\r\n").into_bytes()))
+        });
+        let (pass, result) = Kept::new().pass(&pop3(server.port));
+        let faults = pass.folders.iter().filter_map(|folder| folder.fault.clone());
+        let told: Vec<String> = faults.chain(result.err().map(|fault| fault.to_string())).collect();
+        assert!(told.iter().all(|fault| !fault.contains("correct-horse")), "{at} {text}: {told:?}");
+        assert!(told.iter().any(|fault| fault.contains('…')), "{at} {text}: the rest is shown: {told:?}");
+    }
+}
+
 #[test]
 fn equal_uidls_long_lines_and_messages_that_go() {
     let mailbox = three();

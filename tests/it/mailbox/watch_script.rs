@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mailsonde::mailbox::{Aim, Fault, MailboxOptions, Source, SpamFolder, Timeouts, WatchOptions};
+use mailsonde::mailbox::{Aim, MailboxOptions, Source, SpamFolder, Timeouts, WatchOptions};
 
 use super::make::{Kept, options, watching};
 use super::script::{Reply, Scripted, send};
@@ -374,20 +374,35 @@ fn faults_are_named_and_nothing_is_lost_by_them() {
     }
 }
 
-/// A server that sends the password back in its refusal.
+/// A server that says the password: in its greeting, in a refusal, when it closes, in nonsense.
 #[test]
 fn the_password_is_in_no_word_of_ours() {
     let kept = Kept::new();
-    let account = Arc::new(Mutex::new(Account::new(&["INBOX"])));
-    let server = serve(&account, |command, _| {
-        let is_sign_in = command.starts_with("AUTHENTICATE") || command.starts_with("LOGIN");
-        is_sign_in
-            .then(|| Reply::Send(b"{tag} NO [AUTHENTICATIONFAILED] bad password correct-horse\r\n".to_vec()))
-    });
-    let (_, result) = kept.look(&inbox_only(server.port));
-    let fault = result.unwrap_err();
-    assert!(matches!(fault, Fault::SignIn(_)), "{fault}");
-    assert!(!fault.to_string().contains("correct-horse"), "{fault}");
+    let said = [
+        ("", "* BYE you were correct-horse"),
+        ("", "+ correct-horse"),
+        ("", "correct-horse * OK"),
+        ("", "M1 OK correct-horse"),
+        ("AUTHENTICATE", "{tag} NO [AUTHENTICATIONFAILED] bad password correct-horse"),
+        ("AUTHENTICATE", "{tag} NO [UNAVAILABLE] correct-horse later"),
+        ("AUTHENTICATE", "correct-horse OK done"),
+        ("EXAMINE", "{tag} NO no folder for correct-horse"),
+        ("EXAMINE", "* BYE correct-horse"),
+        ("EXAMINE", "correct-horse"),
+    ];
+    for (at, text) in said {
+        let account = Arc::new(Mutex::new(Account::new(&["INBOX"])));
+        let server = serve(&account, move |command, _| {
+            let is_here = if at.is_empty() { command.is_empty() } else { command.starts_with(at) };
+            is_here.then(|| Reply::Close(format!("{text}\r\n").into_bytes()))
+        });
+        let (pass, result) = kept.look(&inbox_only(server.port));
+        let faults = pass.folders.iter().filter_map(|folder| folder.fault.clone());
+        let told: Vec<String> = faults.chain(result.err().map(|fault| fault.to_string())).collect();
+        assert!(!told.is_empty(), "{at} {text}: no fault");
+        assert!(told.iter().all(|fault| !fault.contains("correct-horse")), "{at} {text}: {told:?}");
+        assert!(told.iter().any(|fault| fault.contains('…')), "{at} {text}: the rest is shown: {told:?}");
+    }
     kept.store.flush().unwrap();
     let file = std::fs::read(kept.store.path()).unwrap();
     let wal = std::fs::read(kept.store.path().with_extension("db-wal")).unwrap_or_default();
